@@ -1,0 +1,1 @@
+"""Tools, providers, stores, effects, plugins and tracing: not written yet."""

@@ -1,0 +1,1 @@
+"""The pure turn machine, sessions and seams: not written yet."""
