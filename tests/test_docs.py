@@ -1,0 +1,55 @@
+"""Every program in the documentation runs and submits what the text promises."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lashlang
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+EXPECTED: list[Any] = [
+    350,
+    ["twelve", None, "t", "C:\\temp\\new"],
+    {"count_of": {"tea": 2, "oil": 1}, "members": {"t": ["tea", "tea"], "o": ["oil"]}},
+    ["unnamed", 0, "none", True, True],
+    {"total": 6, "word": "six", "squares": [1, 9]},
+    ["1", "failed: no such page: bad", "2", [True, True, False], "1", "2"],
+    [0.5, "value does not match its type at $.items: wanted array, found number"],
+    {"pages": {"one": 1, "two": 1}, "failed": [{"url": "bad", "error": "no such page: bad"}]},
+    ["a.py", "b.py"],
+]
+
+
+def programs() -> list[str]:
+    """The fenced Lashlang blocks of the language page, in order."""
+    text = (DOCS / "lashlang.md").read_text(encoding="utf-8")
+    return re.findall(r"^```lashlang\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def list_rows(table: str) -> list[dict[str, Any]]:
+    """Three orders, whatever the table."""
+    return [{"table": table, "total": total} for total in (20, 150, 200)]
+
+
+def fetch(url: str) -> str:
+    """The page of a known address."""
+    pages = {"one": "1", "two": "2"}
+    if url not in pages:
+        raise LookupError(f"no such page: {url}")
+    return pages[url]
+
+
+def test_every_program_of_the_page_has_an_expectation() -> None:
+    assert len(programs()) == len(EXPECTED)
+
+
+@pytest.mark.parametrize("number", range(len(EXPECTED)))
+def test_a_program_of_the_page_submits_what_it_should(number: int) -> None:
+    outcome = lashlang.Machine().run(programs()[number], tools={"list_rows": list_rows, "fetch": fetch})
+    assert outcome.error is None, outcome.error
+    assert outcome.value == EXPECTED[number]
