@@ -65,7 +65,9 @@ OPCODES: tuple[Opcode, ...] = (
     Opcode("JUMP_TRUE", "reg", "lo", "hi", "", "go to the target if a is true by truthiness"),
     Opcode("JUMP_NULL", "reg", "lo", "hi", "", "go to the target if a is null"),
     Opcode("JUMP_NOT_NULL", "reg", "lo", "hi", "", "go to the target if a is not null"),
-    Opcode("FAULT", "imm", "const", "-", "", "raise fault kind a (a number of faults.KINDS) about the name in constant b"),
+    Opcode(
+        "FAULT", "imm", "const", "-", "", "raise fault kind a (a number of faults.KINDS) about the name in constant b"
+    ),
     # --- registers ---------------------------------------------------------------------------
     Opcode("MOVE", "dst", "reg", "-", "", "a = b, shared"),
     Opcode("TAKE", "dst", "tmp", "-", "", "a = b, moved; b is left empty"),
@@ -78,17 +80,30 @@ OPCODES: tuple[Opcode, ...] = (
         "lo",
         "hi",
         "",
-        "a = constant number b:c, a container built at compile time; checks list_size and value_depth as building it would",
+        "a = constant number b:c, a container built at compile time; checks list_size, value_depth as building does",
     ),
     # --- building ----------------------------------------------------------------------------
-    Opcode("LIST", "dst", "tmp", "imm", "", "a = list of the c temporaries from b on, moved; checks list_size, value_depth"),
-    Opcode("RECORD", "dst", "tmp", "imm", "keys", "a = record of c keys and temporaries from b on, moved; later keys win; checks"),
+    Opcode(
+        "LIST", "dst", "tmp", "imm", "", "a = list of the c temporaries from b on, moved; checks list_size, value_depth"
+    ),
+    Opcode(
+        "RECORD",
+        "dst",
+        "tmp",
+        "imm",
+        "keys",
+        "a = record of c keys and temporaries from b on, moved; later keys win; checks",
+    ),
     Opcode("NEW_LIST", "dst", "lo", "hi", "", "a = empty list with room for b:c elements"),
     Opcode("EXTEND", "tmp", "tmp", "imm", "", "append the c temporaries from b on to the list a, moved; no checks"),
     Opcode("NEW_RECORD", "dst", "lo", "hi", "", "a = empty record with room for b:c entries"),
-    Opcode("PUT", "tmp", "tmp", "imm", "keys", "put c keys and the temporaries from b on into record a, moved; no checks"),
+    Opcode(
+        "PUT", "tmp", "tmp", "imm", "keys", "put c keys and the temporaries from b on into record a, moved; no checks"
+    ),
     Opcode("FINISH", "tmp", "-", "-", "", "check list_size and value_depth of the list or record in a"),
-    Opcode("COLLECT", "tmp", "tmp", "-", "", "append b, moved, to the comprehension list a; checks list_size, value_depth"),
+    Opcode(
+        "COLLECT", "tmp", "tmp", "-", "", "append b, moved, to the comprehension list a; checks list_size, value_depth"
+    ),
     Opcode("TYPE_REF", "dst", "reg", "-", "", "a = the schema held by the Type value b; else type_error"),
     # --- operators (dst may equal an operand: the result then reuses its memory where it can) --
     Opcode("ADD", "dst", "reg", "reg", "", "a = b + c"),
@@ -130,29 +145,62 @@ OPCODES: tuple[Opcode, ...] = (
         "reg",
         "imm",
         "steps",
-        "p = op(p, b) in place, p the path of (c & 0xfff) steps (at least 1) below variable a, op (c >> 12): 0 add, 1 sub, "
-        "2 mul, 3 div, 4 mod, 5 push (which charges 1); site 0 reading p, site 65533 the operation, site 65534 storing; b is site 1",
+        "p = op(p, b) in place, p the path of (c & 0xfff) steps (at least 1) below variable a, op (c >> 12): 0 add, "
+        "1 sub, 2 mul, 3 div, 4 mod, 5 push (which charges 1); site 0 reading p, site 65533 the operation, "
+        "site 65534 storing; b is site 1",
     ),
     # --- loops: `tmp` is the first of three temporaries that hold the loop's state -----------
     Opcode("SAVE", "tmp", "var", "-", "", "park the binding of variable b, bound or not, in a; b is null meanwhile"),
     Opcode("RESTORE", "tmp", "var", "-", "", "put the parked binding back"),
     Opcode("FOR_LIST", "tmp", "reg", "-", "", "begin a loop over list b; else not_iterable"),
-    Opcode("LIST_NEXT", "tmp", "var", "imm", "target", "go to the target at the end, else charge c and bind variable b"),
-    Opcode("RANGE", "tmp", "tmp", "imm", "", "begin a loop over range(...) of the c temporaries from b on; charges as the builtin"),
+    Opcode(
+        "LIST_NEXT", "tmp", "var", "imm", "target", "go to the target at the end, else charge c and bind variable b"
+    ),
+    Opcode(
+        "RANGE",
+        "tmp",
+        "tmp",
+        "imm",
+        "",
+        "begin a loop over range(...) of the c temporaries from b on; charges as the builtin",
+    ),
     Opcode("RANGE_NEXT", "tmp", "var", "imm", "target", "as LIST_NEXT, for RANGE"),
-    Opcode("FOR_PAIRS", "tmp", "reg", "-", "", "begin a loop over the pairs of list b or the entries of record b; else not_iterable"),
-    Opcode("PAIRS_NEXT", "tmp", "var", "var", "target", "as LIST_NEXT, charging 1, binding b and c; type_error on what is no pair"),
+    Opcode(
+        "FOR_PAIRS",
+        "tmp",
+        "reg",
+        "-",
+        "",
+        "begin a loop over the pairs of list b or the entries of record b; else not_iterable",
+    ),
+    Opcode(
+        "PAIRS_NEXT",
+        "tmp",
+        "var",
+        "var",
+        "target",
+        "as LIST_NEXT, charging 1, binding b and c; type_error on what is no pair",
+    ),
     # --- builtins ----------------------------------------------------------------------------
     Opcode("LEN", "dst", "reg", "-", "", "a = len(b)"),
     Opcode("PUSH", "dst", "reg", "reg", "", "a = push(b, c); in place when a is b and the list is not shared"),
     Opcode("CALL_BUILTIN", "dst", "imm", "imm", "args", "a = builtin number b of c arguments"),
     # --- effects -----------------------------------------------------------------------------
-    Opcode("CALL_TOOL", "dst", "reg", "const", "", "a = wrapper that calling the tool named by constant c with record b gives"),
+    Opcode(
+        "CALL_TOOL",
+        "dst",
+        "reg",
+        "const",
+        "",
+        "a = wrapper that calling the tool named by constant c with record b gives",
+    ),
     Opcode("START_TOOL", "dst", "reg", "const", "", "a = handle of the tool named by constant c started with record b"),
     Opcode("AWAIT", "dst", "reg", "-", "", "a = await b"),
     Opcode("CANCEL", "dst", "reg", "-", "", "a = what the host returns for cancelling handle b"),
     Opcode("PRINT", "reg", "-", "-", "", "hand value and text of a to the host"),
-    Opcode("PARALLEL", "dst", "lo", "hi", "", "run the branches of parallel table entry b:c as fibers; a = their values"),
+    Opcode(
+        "PARALLEL", "dst", "lo", "hi", "", "run the branches of parallel table entry b:c as fibers; a = their values"
+    ),
     Opcode("BRANCH_END", "reg", "-", "-", "", "the branch is done, its value is a"),
     Opcode("MARK", "var", "-", "-", "", "in a branch: variable a counts as assigned, for the merge"),
 )
