@@ -190,9 +190,9 @@ fn failureMark(v: Value) Error!Value {
     defer v.release();
     const text = if (v.tag == .string) v.asStr().retain() else try text_form.jsonText(v);
     errdefer text.release();
-    const mark = try List.create(1);
-    mark.appendReserved(Value.fromStr(text));
-    return .{ .tag = .list, .aux = failure_aux, .bits = @intFromPtr(mark) };
+    const holder = try List.create(1);
+    holder.appendReserved(Value.fromStr(text));
+    return .{ .tag = .list, .aux = failure_aux, .bits = @intFromPtr(holder) };
 }
 const failure_aux = 1;
 
@@ -294,7 +294,7 @@ const Awaiting = struct {
         if (self.counting) return Value.null;
         var buffer: [64]u8 = undefined;
         const reason = std.fmt.bufPrint(&buffer, "await needs a handle, got {s}", .{v.typeName()}) catch unreachable; // type names are short
-        return try wrapperOf(false, Value.fromStr(try string.copy(reason)));
+        return try wrapperOf(false, Value.fromStr(try string.copyUnlimited(reason)));
     }
 };
 
@@ -319,7 +319,7 @@ pub fn print(f: *Fiber, ins: Instruction) Error!Flow {
     const shown = try projection.resolve(f, f.regs[ins.a]);
     defer shown.release();
     try text_form.checkSize(shown);
-    const text = try text_form.textOf(shown);
+    const text = try text_form.shown(shown);
     defer text.release();
     if (printed + text.len > state.limitOf(.output)) return state.exceeded(.output);
     const flow = try request(f, .print, shown, if (shown.tag == .string) Value.null else Value.fromStr(text));

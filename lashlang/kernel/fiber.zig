@@ -63,18 +63,26 @@ pub const Fiber = struct {
 
     /// Write a register, taking over the reference; notes when a variable of the main fiber becomes bound.
     pub inline fn set(self: *Fiber, register: u32, v: Value) void {
-        const slot = &self.regs[register];
-        const old = slot.*;
-        slot.* = v;
-        if (old.isObject() or old.tag == .unbound) self.settle(register, old);
+        write(self, self.regs, register, v);
     }
 
-    noinline fn settle(self: *Fiber, register: u32, old: Value) void {
-        if (old.tag == .unbound) {
+    /// What a write to a register does about the value that was there, unless that was a scalar. The value comes
+    /// in parts, because one passed whole would have to stand in memory, also on the way that does not come here.
+    noinline fn settle(self: *Fiber, register: u32, tag: value.Tag, bits: u64) void {
+        if (tag == .unbound) {
             if (register < program.current.variables() and self.isMain()) noteBound(register);
-        } else old.release();
+        } else (Value{ .tag = tag, .bits = bits }).release();
     }
 };
+
+/// `Fiber.set` with the registers' address at hand.
+pub inline fn write(f: *Fiber, regs: [*]Value, register: u32, v: Value) void {
+    const slot = &regs[register];
+    const tag = slot.tag;
+    const bits = slot.bits;
+    slot.* = v;
+    if (!tag.isScalar()) f.settle(register, tag, bits);
+}
 
 /// Slots of the main fiber in the order in which they became bound in this block. Each can appear only
 /// once: a bound variable becomes unbound again only where a loop puts back that it was.

@@ -138,8 +138,14 @@ pub const Str = extern struct {
     /// Append to a string nobody else refers to, in place where there is room; otherwise with doubled room.
     /// Checks `string_size`; on failure nothing has changed.
     pub fn appendUnique(self: *Str, more: []const u8, more_chars: u32) Error!void {
+        try checkSize(@as(u64, self.len) + more.len);
+        try self.extend(more, more_chars);
+    }
+
+    /// As `appendUnique`, without the limit.
+    fn extend(self: *Str, more: []const u8, more_chars: u32) Error!void {
         const total = @as(u64, self.len) + more.len;
-        try checkSize(total);
+        if (total > 0xefff_0000) return error.OutOfMemory;
         if (total > self.cap) try self.grow(@intCast(total));
         @memcpy(self.ptr[self.len..][0..more.len], more);
         self.len = @intCast(total);
@@ -256,7 +262,7 @@ pub fn static(comptime text: []const u8) *Str {
 
 /// Hash of a text: multiply-and-fold over 8-byte words, as in wyhash (Wang Yi, 2019). Never 0.
 pub fn hashOf(text: []const u8) u32 {
-    var h: u64 = hash_seed ^ (0x9e3779b97f4a7c15 +% text.len);
+    var h: u64 = hash_seed ^ (0x9e3779b97f4a7c15 +% @as(u64, text.len));
     var rest = text;
     while (rest.len >= 8) : (rest = rest[8..]) h = fold(h ^ std.mem.readInt(u64, rest[0..8], .little));
     var tail: u64 = 0;
@@ -278,18 +284,20 @@ inline fn fold(x: u64) u64 {
 }
 
 /// A growing byte buffer that becomes a string; for texts whose length is not known beforehand.
-/// Its `append` checks `string_size`, so it never grows past what may become a text.
+/// Its `append` checks `string_size`, so it never grows past what may become a text of the program;
+/// what is only shown (a print, a message) is built without that limit.
 pub const Builder = struct {
     text: ?*Str = null,
+    limited: bool = true,
 
     pub fn append(self: *Builder, more: []const u8) Error!void {
         if (self.text == null) {
-            try checkSize(more.len);
+            if (self.limited) try checkSize(more.len);
             self.text = try allocUnlimited(@max(more.len, 24));
             self.text.?.len = 0;
             self.text.?.chars = 0;
         }
-        try self.text.?.appendUnique(more, 0);
+        if (self.limited) try self.text.?.appendUnique(more, 0) else try self.text.?.extend(more, 0);
     }
 
     pub fn length(self: *const Builder) usize {

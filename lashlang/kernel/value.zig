@@ -44,6 +44,11 @@ pub const Tag = enum(u32) {
     image = 8,
     projection = 9,
     _,
+
+    /// Whether a value of this tag is neither unbound nor a counted object.
+    pub inline fn isScalar(tag: Tag) bool {
+        return @intFromEnum(tag) -% 1 < 4;
+    }
 };
 
 pub const Value = extern struct {

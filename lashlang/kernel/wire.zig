@@ -20,9 +20,9 @@ const Value = value.Value;
 
 pub const ReadError = state.Error || error{Malformed};
 
-const ext_image = 1;
-const ext_projection = 2;
-const depth_max = 600;
+pub const ext_image = 1;
+pub const ext_projection = 2;
+pub const depth_max = 600;
 
 /// Whether values read are results of the program's world, to which the limits apply, or the host's own
 /// (names, constants), to which they do not.
@@ -307,7 +307,7 @@ pub const Reader = struct {
         }
     }
 
-    fn optionalSmall(self: *Reader) error{Malformed}!?u32 {
+    pub fn optionalSmall(self: *Reader) error{Malformed}!?u32 {
         if (self.at < self.input.len and self.input[self.at] == 0xc0) {
             self.at += 1;
             return null;
