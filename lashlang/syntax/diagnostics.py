@@ -45,5 +45,7 @@ class CompileError(LashlangError):
     """A source that was refused before anything ran; `diagnostic` says what, where and what to do."""
 
     def __init__(self, diagnostic: Diagnostic) -> None:
-        super().__init__(f"{diagnostic.kind}: {diagnostic.message} (line {diagnostic.line}, column {diagnostic.column})")
+        super().__init__(
+            f"{diagnostic.kind}: {diagnostic.message} (line {diagnostic.line}, column {diagnostic.column})"
+        )
         self.diagnostic = diagnostic
