@@ -66,7 +66,7 @@ pub fn strOf(v: Value) Error!*Str {
 pub fn numText(n: Num) Error!*Str {
     var buffer: [decimal.max_text]u8 = undefined;
     const text = decimal.numText(&buffer, n);
-    return string.copyKnown(text, @intCast(text.len));
+    return string.copyUnlimited(text);
 }
 
 /// OFFSET for an index; out-of-range numbers are the caller's business (`number.clampI64`).

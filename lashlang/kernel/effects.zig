@@ -456,10 +456,10 @@ fn join(f: *Fiber, entry: *const program.Parallel) Error!Value {
             return error.Fault;
         }
     }
+    try checkConflicts(f);
     const result = try gather(f, entry);
     errdefer result.release();
     try value.checkDepth(result);
-    try checkConflicts(f);
     // Room for the marks first, so that the merge itself cannot fail half-way.
     if (!f.isMain()) for (f.children) |child| {
         for (child.marked[0..child.marked_len]) |slot| {

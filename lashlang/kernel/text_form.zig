@@ -128,7 +128,11 @@ pub fn textOf(v: Value) Error!*Str {
 
 /// As `textOf`, for a value whose `value_size` has been checked.
 pub fn render(v: Value) Error!*Str {
-    return if (v.isContainer() or v.tag == .image) writtenOut(v) else coerce.strOf(v);
+    if (v.isContainer() or v.tag == .image) return writtenOut(v);
+    const text = try coerce.strOf(v);
+    errdefer text.release();
+    try string.checkSize(text.len);
+    return text;
 }
 
 /// JSONTEXT of a value without projections; owned. Limits as for `textOf`, `value_size` for strings too.

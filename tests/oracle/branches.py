@@ -51,12 +51,16 @@ def check_conflict(name: str, seen: set[str]) -> None:
     seen.add(name)
 
 
-def merge(scope: Scope, branches: list[BranchRun]) -> None:
-    """Write what the branches assigned to the scope around them, or nothing at all on a conflict."""
+def check_conflicts(branches: list[BranchRun]) -> None:
+    """Refuse branches that assign the same name."""
     seen: set[str] = set()
     for branch in branches:
         for name in branch.scope.assigned:
             check_conflict(name, seen)
+
+
+def merge(scope: Scope, branches: list[BranchRun]) -> None:
+    """Write what the branches assigned to the scope around them."""
     for branch in branches:
         for name in branch.scope.assigned:
             scope.assign(name, branch.scope.names[name])

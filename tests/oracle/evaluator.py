@@ -13,7 +13,7 @@ from collections.abc import Generator, Sequence
 from lashlang.syntax import tree
 
 from .access import FieldKey, IndexKey, PathKey, get, put, unwrap
-from .branches import BranchRun, check_roots, merge
+from .branches import BranchRun, check_conflicts, check_roots, merge
 from .builtins import PASS_THROUGH, QUESTIONS, build
 from .effects import Eval, await_value, call_tool, cancel, show, start_tool
 from .failure import Failure, operation, statement, type_error
@@ -396,12 +396,13 @@ class Fiber(Reader):
             if branch.failure:
                 raise branch.failure
         with operation(node.start, node.start + PARALLEL):
-            merge(self.scope, branches)
+            check_conflicts(branches)
         keys = [branch.key or "" for branch in node.branches]
         values = [self.read_top(branch.value) for branch in branches]
-        if node.named:
-            return self.meter.check_built(RecordValue(zip(keys, values, strict=True)))
-        return self.meter.check_built(ListValue(values))
+        results = RecordValue(zip(keys, values, strict=True)) if node.named else ListValue(values)
+        self.meter.check_built(results)
+        merge(self.scope, branches)
+        return results
 
     def branch(self, node: tree.Statement) -> BranchRun:
         """A branch that is about to start, over a copy of the names."""

@@ -46,31 +46,32 @@ def schema_of(v: Value) -> Value:
 
 def build_schema(meter: Meter, node: tree.TypeExpr, lookup: Callable[[tree.TypeRef], Value]) -> Value:
     """The schema a type stands for; `lookup` gives the schema a reference means, or fails."""
+    def built(*entries: tuple[str, Value]) -> RecordValue:
+        meter.check_entries(len(entries))
+        return RecordValue(entries)
+
     match node:
         case tree.TypePrimitive():
             name = PRIMITIVES[node.kind]
-            return RecordValue([("type", name)] if name else [])
+            return built(("type", name)) if name else built()
         case tree.TypeRef():
             return lookup(node)
         case tree.TypeEnum():
             meter.check_entries(len(node.values))
-            return RecordValue([("type", "string"), ("enum", ListValue(node.values))])
+            return built(("type", "string"), ("enum", ListValue(node.values)))
         case tree.TypeList():
-            return RecordValue([("type", "array"), ("items", build_schema(meter, node.item, lookup))])
+            return built(("type", "array"), ("items", build_schema(meter, node.item, lookup)))
         case tree.TypeUnion():
             variants = ListValue([build_schema(meter, variant, lookup) for variant in node.variants])
             meter.check_entries(len(variants))
-            return RecordValue([("anyOf", variants)])
+            return built(("anyOf", variants))
         case tree.TypeRecord():
             properties = RecordValue([(field.name, build_schema(meter, field.type, lookup)) for field in node.fields])
             meter.check_entries(len(properties))
-            return RecordValue(
-                [
-                    ("type", "object"),
-                    ("properties", properties),
-                    ("required", ListValue(field.name for field in node.fields if not field.optional)),
-                    ("additionalProperties", False),
-                ]
+            required = ListValue(field.name for field in node.fields if not field.optional)
+            meter.check_entries(len(required))
+            return built(
+                ("type", "object"), ("properties", properties), ("required", required), ("additionalProperties", False)
             )
 
 

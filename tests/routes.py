@@ -1,0 +1,118 @@
+"""Running one program on the oracle and on the kernel, in one form that can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import lashlang
+from tests import oracle
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything a program's run can be observed by; JSON values as canonical text."""
+
+    status: str
+    value: str
+    error: tuple[Any, ...] | None
+    prints: tuple[str, ...]
+    state: str
+    fuel: int
+    requests: tuple[tuple[str, str | None], ...]
+
+
+def text(value: object) -> str:
+    """A JSON value as text in which equal values are equal texts (numbers by exact value, keys sorted)."""
+    if isinstance(value, lashlang.Image):
+        return text(value.to_json())
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return repr(value)
+    if isinstance(value, float) and value != value:
+        return repr(None)
+    if isinstance(value, (int, float)):
+        if isinstance(value, float) and value in (float("inf"), float("-inf")):
+            return repr(None)
+        return str(int(value)) if value == int(value) else repr(value)
+    if isinstance(value, Mapping):
+        items: list[tuple[str, object]] = sorted((str(key), item) for key, item in value.items())  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - JSON by construction
+        return "{" + ", ".join(f"{key!r}: {text(item)}" for key, item in items) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(text(item) for item in value) + "]"  # pyright: ignore[reportUnknownVariableType] - JSON by construction
+    raise TypeError(f"no JSON value: {value!r}")
+
+
+def by_oracle(
+    source: str, tools: Mapping[str, Any], projected: Mapping[str, Any], limits: Mapping[str, int]
+) -> Result:
+    """The oracle's run."""
+    state: dict[str, object] = {"given": 7}
+    outcome = oracle.run(source, state=state, host=oracle.ScriptedHost(tools), projected=projected, limits=limits)
+    error = outcome.error
+    return Result(
+        outcome.status,
+        text(outcome.value),
+        (error.kind, error.code, error.line, error.column, error.end_line, error.end_column) if error else None,
+        tuple(outcome.prints),
+        text(list({name: oracle.to_json(value) for name, value in state.items()}.items())),  # type: ignore[arg-type] - values
+        outcome.fuel,
+        tuple((request.kind, request.name) for request in outcome.requests),
+    )
+
+
+def by_kernel(
+    source: str, tools: Mapping[str, Any], projected: Mapping[str, Any], limits: Mapping[str, int]
+) -> Result:
+    """The kernel's run, every wave answered whole."""
+    host = oracle.ScriptedHost(tools)
+    requests: list[tuple[str, str | None]] = []
+    with lashlang.Machine(lashlang.Limits(**limits)) as machine:
+        machine.globals["given"] = 7
+        step = machine.start(source, projected=dict(projected))
+        while not isinstance(step, lashlang.Done):
+            assert isinstance(step, lashlang.Requests)
+            wave = [as_oracle(request) for request in step.new]
+            requests += [(request.kind, request.name) for request in wave]
+            step = machine.resume({
+                request.id: lashlang.Response.ok(answer.value) if answer.ok else lashlang.Response.failed(answer.value)
+                for request, answer in zip(wave, host.answer(wave), strict=True)
+            })  # fmt: skip
+        outcome = step.outcome
+        state: list[tuple[str, str]] = []
+        for name in machine.globals:
+            state.append((name, text(read(machine, name))))
+        error = outcome.error
+        return Result(
+            outcome.status,
+            text(outcome.value),
+            (error.kind, error.code, error.line, error.column, error.end_line, error.end_column) if error else None,
+            tuple(observation.text for observation in outcome.prints),
+            "[" + ", ".join(f"[{name!r}, {value}]" for name, value in state) + "]",
+            outcome.fuel,
+            tuple(requests),
+        )
+
+
+def read(machine: lashlang.Machine, name: str) -> object:
+    """A variable; one that is too large for the limit in force has no other text than this."""
+    try:
+        return machine.globals[name]
+    except lashlang.LanguageError:
+        return "too large to be read"
+
+
+def as_oracle(request: lashlang.Request) -> oracle.Request:
+    """A request of the kernel in the oracle's form."""
+    match request:
+        case lashlang.Call(id=number, tool=tool, args=args):
+            return oracle.Request(number, "call", tool, args)
+        case lashlang.Start(id=number, tool=tool, args=args):
+            return oracle.Request(number, "start", tool, args)
+        case lashlang.AwaitHandle(id=number, handle=handle):
+            return oracle.Request(number, "await", None, handle)
+        case lashlang.CancelHandle(id=number, handle=handle):
+            return oracle.Request(number, "cancel", None, handle)
+        case lashlang.Print(id=number, value=value, text=shown):
+            return oracle.Request(number, "print", None, value, shown)
+    raise TypeError(f"unknown request {request!r}")
