@@ -53,3 +53,12 @@ def test_a_program_of_the_page_submits_what_it_should(number: int) -> None:
     outcome = lashlang.Machine().run(programs()[number], tools={"list_rows": list_rows, "fetch": fetch})
     assert outcome.error is None, outcome.error
     assert outcome.value == EXPECTED[number]
+
+
+def test_the_files_that_the_machine_page_names_exist() -> None:
+    root = DOCS.parent
+    text = (DOCS / "vm.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:lashlang|grammar|tests|docs)/[A-Za-z0-9_./]+)`", text))
+    assert len(named) > 30
+    missing = sorted(name for name in named if not (root / name).exists() and not name.endswith("vm.wasm"))
+    assert not missing

@@ -24,9 +24,7 @@ def list_files(pattern: str, without: list[str]) -> list[File]:
     found = (path for path in ROOT.glob(pattern) if path.is_file())
     relative = sorted((path.relative_to(ROOT), path.stat().st_size) for path in found)
     return [
-        {"path": path.as_posix(), "size": size}
-        for path, size in relative
-        if not set(path.parts[:-1]) & set(without)
+        {"path": path.as_posix(), "size": size} for path, size in relative if not set(path.parts[:-1]) & set(without)
     ]
 
 
