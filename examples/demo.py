@@ -13,6 +13,7 @@ import asyncio
 import sys
 import time
 from pathlib import Path
+from typing import cast
 
 import lashlang
 
@@ -49,17 +50,19 @@ async def main(file: Path) -> int:
 
 def report(value: lashlang.Value) -> None:
     """Print a submitted record: numbers and texts as they are, lists of records as small tables."""
-    if not isinstance(value, dict):
-        print(value)
-        return
-    for key, item in value.items():
-        if isinstance(item, list) and item:
-            print(f"  {key.replace('_', ' ')}:")
-            for row in item:
-                cells = row.values() if isinstance(row, dict) else [row]
-                print("   ", "  ".join(f"{cell:>8,}" if isinstance(cell, int) else f"{cell!s:<14}" for cell in cells))
-        elif not isinstance(item, list):
-            print(f"  {key.replace('_', ' ')}: {f'{item:,}' if isinstance(item, int) else item}")
+    for key, item in cast("dict[str, lashlang.Value]", value).items():
+        title = key.replace("_", " ")
+        if not isinstance(item, list):
+            print(f"  {title}: {number(item)}")
+        elif item:
+            print(f"  {title}:")
+            for row in cast("list[dict[str, lashlang.Value]]", item):
+                print("   ", "  ".join(f"{number(cell):<14}" for cell in row.values()))
+
+
+def number(value: lashlang.Value) -> str:
+    """A value as text, whole numbers with commas between the thousands."""
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 if __name__ == "__main__":

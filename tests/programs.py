@@ -30,9 +30,37 @@ TOOLS: dict[str, list[dict[str, Any]]] = {
 PROJECTED: dict[str, Any] = {"input": {"n": 2, "items": ["a", "b"], "text": "one\ntwo\r\n\nthree"}, "fixed": [3, 1, 2]}
 """Inline projections every program sees."""
 
-NUMBERS_TEXT = ["0", "1", "2", "3", "7", "10", "-1", "0.5", "2.5", "1e3", "9007199254740993", "9223372036854775807", "1e300"]
-TEXTS_TEXT = ['""', '"a"', '"abc"', '"b,a,,c"', '" x y "', '"12"', '"1.5"', '"naïve 😀 text"', '"line\\none\\r\\ntwo"', '"[1, {\\"k\\": 2}]"', '"Ab"']
+NUMBERS_TEXT = [
+    "0",
+    "1",
+    "2",
+    "3",
+    "7",
+    "10",
+    "-1",
+    "0.5",
+    "2.5",
+    "1e3",
+    "9007199254740993",
+    "9223372036854775807",
+    "1e300",
+]
+TEXTS_TEXT = [
+    '""',
+    '"a"',
+    '"abc"',
+    '"b,a,,c"',
+    '" x y "',
+    '"12"',
+    '"1.5"',
+    '"naïve 😀 text"',
+    '"line\\none\\r\\ntwo"',
+    '"[1, {\\"k\\": 2}]"',
+    '"Ab"',
+]
+INTEGERS = ["7", "-7", "9223372036854775807", "len(fixed)", "0"]
 SEPARATORS = ['","', '""', '" "', '"a"']
+DIGITS = ['"12"', '" 1.5 "', '"-0"', "true", "null", '"1e400"', '"twelve"']
 KEYS = ["k", "n", "s", "name"]
 
 
@@ -60,16 +88,20 @@ class Generator:
     def chance(self, percent: int) -> bool:
         return self.draw(st.integers(0, 99)) >= 100 - percent
 
+    def rarely(self) -> bool:
+        """Whether to do something wrong here; programs have dozens of such places."""
+        return self.draw(st.integers(0, 249)) == 173  # the ends are drawn far more often
+
     def variable(self, kind: str) -> str | None:
         """A bound variable of a type; sometimes of any type, sometimes none that exists."""
-        if self.chance(2):
+        if self.rarely():
             return self.pick(["nowhere", "input", "history", "len"])
-        fitting = [name for name, of in self.scope.names.items() if of == kind or self.draw(st.integers(0, 60)) == 60]
+        fitting = [name for name, of in self.scope.names.items() if of == kind or self.rarely()]
         return self.pick(fitting) if fitting else None
 
     def expression(self, kind: str, depth: int = 0) -> str:
         """An expression that is mostly of the type asked for."""
-        if self.chance(3):
+        if self.rarely():
             kind = self.pick(list(TYPES))
         name = self.variable(kind) if self.chance(45) else None
         if name:
@@ -91,7 +123,9 @@ class Generator:
             case "texts":
                 return self.pick(["[]", '["b", "a", "b"]', '["x"]', 'split("to be or", " ")'])
             case "rows":
-                return self.pick(["[]", '[{ k: 1, name: "x" }, { k: 2, name: "y" }]', '[{ k: 3 }, { n: 1 }, { k: null }]'])
+                return self.pick(
+                    ["[]", '[{ k: 1, name: "x" }, { k: 2, name: "y" }]', "[{ k: 3 }, { n: 1 }, { k: null }]"]
+                )
             case "counts":
                 return self.pick(["{}", "{ a: 1, b: 2 }", '{ "odd key": 1, n: 5 }'])
             case _:
@@ -106,13 +140,13 @@ class Generator:
             lambda: f"{self.pick(['sum', 'min', 'max'])}({e('numbers', d)})",
             lambda: f"{self.pick(['abs', 'floor', 'ceil', 'round', 'to_int', 'to_float', 'sqrt'])}({e('number', d)})",
             lambda: f"round({e('number', d)}, {self.pick(['0', '1', '2', '-1'])})",
-            lambda: f"{self.pick(['floor_div', 'ceil_div', 'pow'])}({e('number', d)}, {self.pick(['2', '3', '0', '-1'])})",
+            lambda: f"{self.pick(['floor_div', 'ceil_div'])}({self.pick(INTEGERS)}, {self.pick(['2', '3', '-1'])})",
             lambda: f"({e('bool', d)} ? {e('number', d)} : {e('number', d)})",
             lambda: f"({e('numbers', d)}[{e('number', 3)}] ?? {e('number', d)})",
             lambda: f"(find({e('text', d)}, {e('text', d)}) ?? -1)",
             lambda: f"count({e('text', d)}, {e('text', 3)})",
             lambda: f"({e('counts', d)}.{self.pick(KEYS)} ?? 0)",
-            lambda: f"to_int({e('text', 3)})",
+            lambda: f"to_int({self.pick(DIGITS)})",
             lambda: "(call get {})?.n",
             lambda: f"(try_number({e('text', d)}).value ?? 0)",
         ]
@@ -127,14 +161,14 @@ class Generator:
             lambda: f"{self.pick(['to_string', 'json_text'])}({e(self.pick(list(TYPES)), d)})",
             lambda: f"slice({e('text', d)}, {e('number', 3)}, {self.pick(['null', '-1', '2', '5'])})",
             lambda: f"replace({e('text', d)}, {e('text', 3)}, {e('text', 3)})",
-            lambda: f"({e('text', d)}[{e('number', 3)}] ?? \"\")",
-            lambda: f"format(\"{{}} is {{}}\", {e('number', d)}, {e('text', d)})",
-            lambda: f"format(\"{{:,.2f}}\", {e('number', d)})",
+            lambda: f'({e("text", d)}[{e("number", 3)}] ?? "")',
+            lambda: f'format("{{}} is {{}}", {e("number", d)}, {e("text", d)})',
+            lambda: f'format("{{:,.2f}}", {e("number", d)})',
             lambda: f"to_fixed({e('number', d)}, 2)",
-            lambda: f"pad_left({e('text', d)}, {self.pick(['3', '10', '-1'])}, \"*\")",
+            lambda: f'pad_left({e("text", d)}, {self.pick(["3", "10", "-1"])}, "*")',
             lambda: f"type_of({e(self.pick(list(TYPES)), d)})",
             lambda: "(call get {})?.s",
-            lambda: f"(try_json({e('text', d)}).error ?? \"fine\")",
+            lambda: f'(try_json({e("text", d)}).error ?? "fine")',
         ]
         return self.pick(options)()
 
@@ -189,9 +223,9 @@ class Generator:
         e = self.expression
         options: list[Callable[[], str]] = [
             lambda: f"push({e('rows', d)}, {{ k: {e('number', d)}, name: {e('text', d)} }})",
-            lambda: f"sort_by({e('rows', d)}, \"{self.pick(KEYS)}\", {self.pick(['true', 'false'])})",
+            lambda: f'sort_by({e("rows", d)}, "{self.pick(KEYS)}", {self.pick(["true", "false"])})',
             lambda: f"grep_text({e('text', d)}, {self.pick(SEPARATORS)})",
-            lambda: f"chunk_spans({e('text', d)}, {self.pick(['2', '5', '0'])})",
+            lambda: f"chunk_spans({e('text', d)}, {self.pick(['2', '5', '40'])})",
             lambda: f"[{{ k: x, n: i }} for i, x in enumerate({e('numbers', d)})]",
         ]
         return self.pick(options)()
@@ -202,7 +236,7 @@ class Generator:
             lambda: f"{{ {self.pick(KEYS)}: {e('number', d)}, z: {e('number', d)} }}",
             lambda: f"merge({e('counts', d)}, {e('counts', d)})",
             lambda: f"without({e('counts', d)}, {e('text', 3)})",
-            lambda: f"group_by({e('rows', d)}, \"{self.pick(KEYS)}\")",
+            lambda: f'group_by({e("rows", d)}, "{self.pick(KEYS)}")',
             lambda: f"validate({e('counts', d)}, Type {{ {self.pick(KEYS)}: int | null? }})",
         ]
         return self.pick(options)()
@@ -246,7 +280,7 @@ class Generator:
 
     def target(self, kind: str) -> str:
         """A name to assign, new or known; it has the type from now on."""
-        if self.chance(1):
+        if self.rarely():
             return "input"
         known = [name for name, of in self.scope.names.items() if of == kind and name[0] == "v"]
         name = self.pick(known) if known and self.chance(50) else f"v{self.draw(st.integers(0, 9))}"
@@ -260,12 +294,14 @@ class Generator:
 
     def compound(self) -> str:
         kind = self.pick(["number", "text", "numbers"])
-        name = self.variable(kind) or "v0"
-        return f"{name} {'+=' if kind != 'number' else self.pick(['+=', '-=', '*=', '/=', '%='])} {self.expression(kind)}"
+        name = self.variable(kind) or GIVEN[kind][0]
+        return (
+            f"{name} {'+=' if kind != 'number' else self.pick(['+=', '-=', '*=', '/=', '%='])} {self.expression(kind)}"
+        )
 
     def path(self) -> str:
         kind = self.pick(["numbers", "counts", "rows"])
-        name = self.variable(kind) or "v1"
+        name = self.variable(kind) or GIVEN[kind][0]
         index = self.expression("number", 2)
         match kind:
             case "numbers":
@@ -274,7 +310,8 @@ class Generator:
                 key = self.pick([f".{self.pick(KEYS)}", f"[{self.expression('text', 2)}]"])
                 return f"{name}{key} {self.pick(['=', '+=', '-='])} {self.expression('number', 1)}"
             case _:
-                return f"{name}[{self.pick(['0', '-1', '9'])}].{self.pick(KEYS)} = {self.expression(self.pick(list(TYPES)), 1)}"
+                value = self.expression(self.pick(list(TYPES)), 1)
+                return f"{name}[{self.pick(['0', '-1', '9'])}].{self.pick(KEYS)} = {value}"
 
     def output(self) -> str:
         if self.chance(70):
@@ -282,7 +319,8 @@ class Generator:
         handle = f"h{self.scope.counter}"
         self.scope.counter += 1
         tool = self.pick(["get", "fail", "once", "missing"])
-        return f"{handle} = start call {tool} {{ n: {self.expression('number', 2)} }}\nprint {self.pick([f'await {handle}', f'await [{handle}, 1]', f'await {handle}?'])}"
+        result = self.pick([f"await {handle}", f"await [{handle}, 1]", f"await {handle}?"])
+        return f"{handle} = start call {tool} {{ n: {self.expression('number', 2)} }}\nprint {result}"
 
     def choice(self) -> str:
         text = f"if {self.expression('bool')} {self.block(2)}"
@@ -336,11 +374,22 @@ class Generator:
 
     def program(self) -> str:
         """A whole program."""
-        lines = [self.statement() for _ in range(self.draw(st.integers(1, 8)))]
+        lines = [f"{name} = {value}" for name, value in GIVEN.values()]
+        self.scope.names |= {name: kind for kind, (name, _) in GIVEN.items()}
+        lines += [self.statement() for _ in range(self.draw(st.integers(1, 8)))]
         if self.chance(70):
             lines.append(f"submit {self.expression(self.pick(list(TYPES)))}")
         return "\n".join(lines)
 
+
+GIVEN = {
+    NUMBER: ("n", "3"),
+    TEXT: ("t", '"ab c"'),
+    NUMBERS: ("ns", "[3, 1, 2]"),
+    ROWS: ("rs", '[{ k: 2, n: 1, s: "x", name: "p" }, { k: 1, n: 5, s: "y", name: "q" }]'),
+    COUNTS: ("cs", "{ k: 1, n: 2, s: 3, name: 4 }"),
+}
+"""Variables that every program binds first, by type."""
 
 LIMITS = ["fuel", "string_size", "list_size", "value_depth", "value_size", "requests", "output"]
 
@@ -352,5 +401,5 @@ def programs(draw: Draw) -> tuple[str, dict[str, int]]:
     limits = {"fuel": 20_000}
     if draw(st.integers(0, 3)) == 3:
         code = draw(st.sampled_from(LIMITS))
-        limits[code] = draw(st.integers(0, 60))
+        limits[code] = draw(st.integers(0, 100))
     return source, limits

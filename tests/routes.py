@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import lashlang
 from tests import oracle
@@ -36,16 +36,19 @@ def text(value: object) -> str:
             return repr(None)
         return str(int(value)) if value == int(value) else repr(value)
     if isinstance(value, Mapping):
-        items: list[tuple[str, object]] = sorted((str(key), item) for key, item in value.items())  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - JSON by construction
+        items = sorted(cast("Mapping[str, object]", value).items(), key=lambda item: item[0])
         return "{" + ", ".join(f"{key!r}: {text(item)}" for key, item in items) + "}"
     if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(text(item) for item in value) + "]"  # pyright: ignore[reportUnknownVariableType] - JSON by construction
+        return "[" + ", ".join(map(text, cast("Sequence[object]", value))) + "]"
     raise TypeError(f"no JSON value: {value!r}")
 
 
-def by_oracle(
-    source: str, tools: Mapping[str, Any], projected: Mapping[str, Any], limits: Mapping[str, int]
-) -> Result:
+def shown(state: Mapping[str, str]) -> str:
+    """A state in its order."""
+    return "; ".join(f"{name} = {value}" for name, value in state.items())
+
+
+def by_oracle(source: str, tools: Mapping[str, Any], projected: Mapping[str, Any], limits: Mapping[str, int]) -> Result:
     """The oracle's run."""
     state: dict[str, object] = {"given": 7}
     outcome = oracle.run(source, state=state, host=oracle.ScriptedHost(tools), projected=projected, limits=limits)
@@ -55,15 +58,13 @@ def by_oracle(
         text(outcome.value),
         (error.kind, error.code, error.line, error.column, error.end_line, error.end_column) if error else None,
         tuple(outcome.prints),
-        text(list({name: oracle.to_json(value) for name, value in state.items()}.items())),  # type: ignore[arg-type] - values
+        shown({name: text(oracle.to_json(oracle.from_json(value))) for name, value in state.items()}),
         outcome.fuel,
         tuple((request.kind, request.name) for request in outcome.requests),
     )
 
 
-def by_kernel(
-    source: str, tools: Mapping[str, Any], projected: Mapping[str, Any], limits: Mapping[str, int]
-) -> Result:
+def by_kernel(source: str, tools: Mapping[str, Any], projected: Mapping[str, Any], limits: Mapping[str, int]) -> Result:
     """The kernel's run, every wave answered whole."""
     host = oracle.ScriptedHost(tools)
     requests: list[tuple[str, str | None]] = []
@@ -79,16 +80,14 @@ def by_kernel(
                 for request, answer in zip(wave, host.answer(wave), strict=True)
             })  # fmt: skip
         outcome = step.outcome
-        state: list[tuple[str, str]] = []
-        for name in machine.globals:
-            state.append((name, text(read(machine, name))))
+        state = {name: text(read(machine, name)) for name in machine.globals}
         error = outcome.error
         return Result(
             outcome.status,
             text(outcome.value),
             (error.kind, error.code, error.line, error.column, error.end_line, error.end_column) if error else None,
             tuple(observation.text for observation in outcome.prints),
-            "[" + ", ".join(f"[{name!r}, {value}]" for name, value in state) + "]",
+            shown(state),
             outcome.fuel,
             tuple(requests),
         )

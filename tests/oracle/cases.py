@@ -85,7 +85,7 @@ def error_misses(source: str, outcome: Outcome, expected: ExpectedError | None) 
 
 def snippet(source: str, line: int, column: int, end_line: int, end_column: int) -> str:
     """The source line and the marker line of an error, for lines short enough to be shown whole."""
-    shown = source.split("\n")[line - 1].removesuffix("\r")
+    shown = source.removeprefix("\ufeff").split("\n")[line - 1].removesuffix("\r")
     pad = "".join("\t" if c == "\t" else " " for c in shown[: column - 1])
     end = end_column if end_line == line else len(shown) + 1
     return f"{shown}\n{pad}^" + "~" * (end - column - 1)

@@ -8,6 +8,8 @@ from typing import Literal, Protocol, cast
 
 from .json_forms import Json, json_equal
 
+NO_HANDLE = "there is no such handle"
+
 RequestKind = Literal["call", "start", "await", "cancel", "print"]
 
 
@@ -64,9 +66,7 @@ class ScriptedHost:
             case "await":
                 return self._await(request.value)
             case "cancel":
-                if handle_id(request.value) in self._started:
-                    self._started[handle_id(request.value)] = None
-                return Response(True, None)
+                return self._cancel(request.value)
             case "print":
                 self.prints.append(request.text or "")
                 return Response(True, None)
@@ -91,7 +91,13 @@ class ScriptedHost:
 
     def _await(self, handle: Json) -> Response:
         entry = self._started.get(handle_id(handle))
-        return outcome(entry) if entry else Response(False, "there is no such handle")
+        return outcome(entry) if entry else Response(False, NO_HANDLE)
+
+    def _cancel(self, handle: Json) -> Response:
+        if handle_id(handle) not in self._started:
+            return Response(False, NO_HANDLE)
+        self._started[handle_id(handle)] = None
+        return Response(True, None)
 
 
 def handle_id(handle: Json) -> str:

@@ -59,11 +59,11 @@ def run(
     Values of the state and of `projected` may be plain JSON data; `projected` may also hold `Lazy`.
     `limits` replaces defaults of chapter 16 by code.
     """
-    source = source.removeprefix("\ufeff")
     try:
         program = parse(source)
     except CompileError as refused:
-        return failed(compile_error(source, refused))
+        return failed(compile_error(source.removeprefix("\ufeff"), refused))
+    source = source.removeprefix("\ufeff")
     refusal = check(program)
     if refusal:
         return failed(report(source, refusal.kind, refusal.message, refusal.span))

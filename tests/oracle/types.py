@@ -46,6 +46,7 @@ def schema_of(v: Value) -> Value:
 
 def build_schema(meter: Meter, node: tree.TypeExpr, lookup: Callable[[tree.TypeRef], Value]) -> Value:
     """The schema a type stands for; `lookup` gives the schema a reference means, or fails."""
+
     def built(*entries: tuple[str, Value]) -> RecordValue:
         meter.check_entries(len(entries))
         return RecordValue(entries)
