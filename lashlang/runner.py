@@ -1,0 +1,267 @@
+"""Running a block on an asyncio event loop.
+
+Requests that wait together run as concurrent tasks, and each answer resumes its branch as it comes.
+A lone request is awaited directly, without a task. The first slice of computation runs inline; a block
+that goes on computing, or has a large operation ahead, moves to a worker thread (the kernel is called
+with the GIL released), in bursts, so that the loop stays live and machines share the threads fairly.
+
+Cancelling the task that runs a block stops the block where it stands and cancels the tools it waits
+for; the machine can be used again at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING, cast
+
+from lashlang.projection import Unsupported, error_text, read_all
+from lashlang.sync_runner import stopped_after
+from lashlang.toolhost import FunctionHost, as_failure
+from lashlang.values import Value
+from lashlang.vm.block import Block, BlockStep, answer_read
+from lashlang.vm.outcome import Outcome
+from lashlang.vm.protocol import AnswerStatus
+from lashlang.vm.steps import (
+    AwaitHandle,
+    Call,
+    Done,
+    Print,
+    Read,
+    ReadResponse,
+    Reads,
+    Request,
+    Requests,
+    Response,
+    Start,
+    Yielded,
+)
+from lashlang.workers import COMPUTE, in_worker
+
+if TYPE_CHECKING:
+    from lashlang.compiler.program import Program
+    from lashlang.toolhost import ToolHost
+    from lashlang.vm.machine import Machine, Tools
+
+BURST = 16
+"""Slices a worker runs before it lets other machines have the thread: about 30 ms."""
+
+TURN = 0.004
+"""Seconds after which a run that never had to wait lets others on the loop go on."""
+
+GRACE = 1.0
+"""Seconds that cancelled tools get to end before they are left to themselves."""
+
+
+async def run_async(
+    machine: Machine,
+    program: Program | str,
+    *,
+    tools: Tools | None = None,
+    host: ToolHost | None = None,
+    projected: Mapping[str, Value] | None = None,
+    fuel: int | None = None,
+    timeout: float | None = None,
+) -> Outcome:
+    """See `Machine.run_async`."""
+    if tools is not None and host is not None:
+        raise TypeError("give either `tools` or `host`, not both")
+    own = FunctionHost(tools) if host is None else None
+    block = machine.open_block(program, projected, fuel)
+    if isinstance(block, Done):
+        return block.outcome
+    run = _Run(block, host or own or FunctionHost())
+    try:
+        if timeout is None:
+            return await run.drive(projected or {})
+        try:
+            async with asyncio.timeout(timeout):
+                return await run.drive(projected or {})
+        except TimeoutError:
+            return block.interrupt(stopped_after(timeout)).outcome
+    finally:
+        block.abandon()
+        await run.close()
+        if own is not None:
+            await own.close()
+
+
+class _Run:
+    """One run of a block: its host, and the tasks of the requests that are open."""
+
+    __slots__ = ("_block", "_host", "_inline", "_landed", "_tasks", "_wake")
+
+    def __init__(self, block: Block, host: ToolHost) -> None:
+        self._block = block
+        self._host = host
+        self._inline = True
+        self._tasks: dict[int, asyncio.Task[Response]] = {}
+        self._landed: deque[int] = deque()
+        self._wake: asyncio.Future[None] | None = None
+
+    async def drive(self, projected: Mapping[str, Value]) -> Outcome:
+        """Take the block from its beginning to its outcome."""
+        block = self._block
+        step = await self._enter(lambda: block.begin(projected), any(map(_is_bulky, projected.values())))
+        rested = perf_counter()
+        while not isinstance(step, Done):
+            if perf_counter() - rested > TURN:
+                # Tools that answer without waiting would otherwise never let the loop go on.
+                await asyncio.sleep(0)
+                rested = perf_counter()
+            if isinstance(step, Yielded):
+                step = await self._compute(step)
+            elif isinstance(step, Reads):
+                reads = await self._read(step)
+                bulky = any(_is_bulky(answer.value) for answer in reads.values())
+                step = await self._enter(partial(block.deliver, reads=reads, lenient=True), bulky)
+            else:
+                answers = await self._answers(step)
+                bulky = any(_is_bulky(answer.value) for answer in answers.values())
+                step = await self._enter(partial(block.deliver, answers, lenient=True), bulky)
+        return step.outcome
+
+    # --- computing -------------------------------------------------------------------------------
+
+    async def _enter(self, run: Callable[[], BlockStep], bulky: bool) -> BlockStep:
+        """Go into the machine with answers: inline, or in a worker where packing them takes its time."""
+        self._inline = not bulky
+        return await self._in_worker(run) if bulky else run()
+
+    async def _compute(self, step: Yielded) -> BlockStep:
+        """Go on after a slice: once more inline, then in a worker, in bursts."""
+        block = self._block
+        if self._inline and not step.heavy:
+            self._inline = False
+            return block.go_on(heavy=False)
+        stop = False
+
+        def burst() -> BlockStep:
+            step = block.go_on(heavy=True)
+            for _ in range(BURST):
+                if stop or not isinstance(step, Yielded):
+                    break
+                step = block.go_on(heavy=True)
+            return step
+
+        try:
+            return await self._in_worker(burst)
+        finally:
+            stop = True
+
+    async def _in_worker(self, run: Callable[[], BlockStep]) -> BlockStep:
+        future = in_worker(COMPUTE, run)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            # The thread is inside the machine: nobody else may be until it comes back.
+            await _settled(future)
+            raise
+
+    # --- answering -------------------------------------------------------------------------------
+
+    async def _answers(self, step: Requests) -> dict[int, Response]:
+        """Answers to give now: at least one, and all that have come in."""
+        seen = self._block.take_seen_projection()
+        if len(step.new) == 1 and len(step.pending) == 1:
+            request = step.new[0]
+            return {request.id: await self._perform(request, seen)}
+        for request in step.new:
+            task = asyncio.create_task(self._perform(request, seen))
+            self._tasks[request.id] = task
+            task.add_done_callback(lambda _, number=request.id: self._land(number))
+        while not self._landed:
+            self._wake = asyncio.get_running_loop().create_future()
+            try:
+                await self._wake
+            finally:
+                self._wake = None
+        answers: dict[int, Response] = {}
+        while self._landed:
+            number = self._landed.popleft()
+            answers[number] = self._tasks.pop(number).result()
+        return answers
+
+    def _land(self, number: int) -> None:
+        """A task has ended; ids are looked up when the answers are collected."""
+        self._landed.append(number)
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    async def _perform(self, request: Request, has_projections: bool) -> Response:
+        """Answer one request; what a tool raises is the request's failure."""
+        host = self._host
+        try:
+            if isinstance(request, Call):
+                args = await self._read_args(request.args) if has_projections else request.args
+                return Response(AnswerStatus.OK, await host.call(request.tool, args))
+            if isinstance(request, Print):
+                return Response(AnswerStatus.OK, await host.print(request.value, request.text))
+            if isinstance(request, Start):
+                args = await self._read_args(request.args) if has_projections else request.args
+                return Response(AnswerStatus.OK, await host.start(request.tool, args))
+            if isinstance(request, AwaitHandle):
+                return Response(AnswerStatus.OK, await host.await_handle(request.handle))
+            return Response(AnswerStatus.OK, await host.cancel(request.handle))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # The tool itself was cancelled (a handle's task, say), not this run.
+            return Response(AnswerStatus.FAILED, "the tool was cancelled")
+        except Exception as error:
+            return Response(AnswerStatus.FAILED, as_failure(error).error)
+
+    async def _read_args(self, args: dict[str, Value]) -> dict[str, Value]:
+        return await asyncio.wrap_future(COMPUTE.submit(lambda: read_all(args)))
+
+    async def _read(self, step: Reads) -> dict[int, ReadResponse]:
+        """Answer reads: those that may take long in a worker, those without a source by the tool host."""
+        answers: dict[int, ReadResponse] = {}
+        waiting: list[Read] = []
+        for read in step.reads:
+            source = read.target.source
+            if source is not None and not source.blocking:
+                answers[read.id] = answer_read(read)
+            else:
+                waiting.append(read)
+        for read, answer in zip(waiting, await asyncio.gather(*map(self._read_one, waiting)), strict=True):
+            answers[read.id] = answer
+        return answers
+
+    async def _read_one(self, read: Read) -> ReadResponse:
+        if read.target.source is not None:
+            return await in_worker(COMPUTE, lambda: answer_read(read))
+        try:
+            return ReadResponse.ok(await self._host.read_projection(read.target, read.question, read.args))
+        except Unsupported:
+            return ReadResponse.unsupported()
+        except Exception as error:
+            return ReadResponse.failed(error_text(error))
+
+    async def close(self) -> None:
+        """Cancel the tools that are still running; they get a moment to end."""
+        tasks = [task for task in self._tasks.values() if not task.done()]
+        self._tasks.clear()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=GRACE)
+
+
+def _is_bulky(value: Value) -> bool:
+    """Whether a value may take milliseconds to pack; a guess from its outermost size."""
+    return isinstance(value, (str, list, dict)) and len(cast("str", value)) > (
+        1 << 20 if isinstance(value, str) else 5_000
+    )
+
+
+async def _settled(future: asyncio.Future[BlockStep]) -> None:
+    """Wait until the future is done, however often the waiting task is cancelled."""
+    while not future.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([future])

@@ -1,0 +1,91 @@
+"""Worker threads for work that must not stop an event loop: blocking tools and long computation.
+
+Daemon threads, unlike those of `concurrent.futures`, so that a tool that never returns cannot keep
+the process from ending. Threads are made as needed up to a bound and end after some idle seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+_IDLE_SECONDS = 10.0
+
+_Job = Callable[[], None]
+
+
+class Workers:
+    """A pool of at most `most` daemon threads; jobs beyond that wait their turn, first come first served."""
+
+    def __init__(self, most: int, name: str) -> None:
+        self._most = most
+        self._name = name
+        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._idle = 0
+        self._waiting = 0
+
+    def submit(self, function: Callable[[], Result]) -> Future[Result]:
+        """Run the function in a worker, in a copy of the caller's context; the future tells how it ended."""
+        future: Future[Result] = Future()
+        context = contextvars.copy_context()
+
+        def job() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                result = context.run(function)
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        with self._lock:
+            self._waiting += 1
+            more = self._waiting > self._idle and self._threads < self._most
+            if more:
+                self._threads += 1
+                self._idle += 1
+        self._jobs.put(job)
+        if more:
+            threading.Thread(target=self._work, name=self._name, daemon=True).start()
+        return future
+
+    def _work(self) -> None:
+        while True:
+            try:
+                job = self._jobs.get(timeout=_IDLE_SECONDS)
+            except queue.Empty:
+                with self._lock:
+                    if self._waiting:
+                        continue
+                    self._threads -= 1
+                    self._idle -= 1
+                    return
+            with self._lock:
+                self._waiting -= 1
+                self._idle -= 1
+            job()
+            with self._lock:
+                self._idle += 1
+
+
+TOOLS = Workers(64, "lashlang-tool")
+"""Where plain functions run as tools of asynchronous blocks."""
+
+COMPUTE = Workers(os.cpu_count() or 1, "lashlang-compute")
+"""Where long slices of asynchronous blocks run."""
+
+
+def in_worker(workers: Workers, function: Callable[[], Result]) -> asyncio.Future[Any]:
+    """The function's result as a future of the running event loop."""
+    return asyncio.wrap_future(workers.submit(function))
