@@ -1,4 +1,4 @@
-"""Every conformance case passes on the oracle."""
+"""Every case of every file in `tests/cases` passes on the oracle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ import pytest
 from tests.oracle import run_case
 from tests.oracle.cases import Case
 
-CASES: list[Case] = json.loads((Path(__file__).parent / "cases" / "lashlang_cases.json").read_text(encoding="utf-8"))
+CASES: list[Case] = [
+    case
+    for file in sorted((Path(__file__).parent / "cases").glob("*.json"))
+    for case in json.loads(file.read_text(encoding="utf-8"))
+]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])

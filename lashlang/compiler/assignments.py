@@ -91,8 +91,11 @@ def _assign_path(emitter: Emitter, node: tree.Assign, wanted: bool) -> int:
     survey = emitter.survey
     slot = survey.slots[node.name]
     value = node.value
-    simple = isinstance(value, tree.Literal) and all(
-        isinstance(step, tree.FieldStep) or type(step.index) in SIMPLE for step in node.steps
+    # Whether nothing stands between the indexes and the store, which checks them itself.
+    simple = (
+        node.name not in emitter.readonly
+        and isinstance(value, tree.Literal)
+        and all(isinstance(step, tree.FieldStep) or type(step.index) in SIMPLE for step in node.steps)
     )
     path = _Path(slot, [], [])
     for step in node.steps:

@@ -108,7 +108,7 @@ fn character(text: *Str, i: u32) Error!*Str {
     if (text.isAscii()) return string.ascii(text.ptr[i]);
     const first = text.offsetOf(i);
     const last = text.offsetOf(i + 1);
-    return string.copyKnown(text.ptr[first..last], 1);
+    return string.copyUnlimited(text.ptr[first..last]);
 }
 
 /// `v?`, owned. `awaited`: the operand is what an `await` gave.
@@ -129,15 +129,29 @@ pub fn unwrap(v: Value, awaited: bool) Error!Value {
 
 fn refuse(v: Value, awaited: bool) Error {
     if (v.tag == .record) {
-        const topic: state.Topic = if (awaited) .unwrap_await else if (isHandle(v.asRecord())) .unwrap_handle else .unwrap_null;
+        const topic: state.Topic = if (awaited or holdsResult(v))
+            .unwrap_await
+        else if (isHandle(v.asRecord()))
+            .unwrap_handle
+        else
+            .unwrap_null;
         return state.fail(.type_error, topic, "`?` needs a result wrapper, got a record without a boolean `ok`", .{});
     }
     const topic: state.Topic = switch (v.tag) {
         .null => .unwrap_null,
-        .list => if (awaited) .unwrap_await else .none,
+        .list => if (awaited or holdsResult(v)) .unwrap_await else .none,
         else => .none,
     };
     return state.fail(.type_error, topic, "`?` needs a result wrapper, got {s}", .{v.typeName()});
+}
+
+/// Whether the first part of a list or record is a result wrapper, as in what `await` of several handles gave.
+fn holdsResult(v: Value) bool {
+    const first = switch (v.tag) {
+        .list => if (v.asList().len > 0) v.asList().items[0] else return false,
+        else => if (v.asRecord().len > 0) v.asRecord().entries[0].value else return false,
+    };
+    return first.tag == .record and first.asRecord().isWrapper();
 }
 
 fn isHandle(r: *Record) bool {

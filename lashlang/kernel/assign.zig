@@ -5,7 +5,6 @@
 //! (copy-on-write), and the place written. Opening changes nothing a program could see, so an assignment that
 //! fails at any point has changed nothing.
 
-const std = @import("std");
 const state = @import("state.zig");
 const value = @import("value.zig");
 const list = @import("list.zig");
@@ -356,6 +355,13 @@ fn updateNumber(f: *Fiber, ins: Instruction, step: u64) bool {
         return false;
     const op: opcodes.UpdateOp = @enumFromInt(ins.c >> 12);
     if (!slot.isNumber() or op == .push) return false;
+    if (op == .add and slot.tag == .int and operand.tag == .int) {
+        const sum = @addWithOverflow(slot.asInt(), operand.asInt());
+        if (sum[1] == 0) {
+            slot.* = Value.fromInt(sum[0]);
+            return true;
+        }
+    }
     slot.* = coerce.fromNum(operators.onNumbers(arithmeticOf(op), coerce.toNum(slot.*), coerce.toNum(operand)));
     return true;
 }

@@ -140,20 +140,21 @@ def fingerprint(mode: str) -> str:
     return digest.hexdigest()
 
 
-def build_kernel(mode: str = "ReleaseFast", out: Path | None = None) -> Path:
+def build_kernel(mode: str = "ReleaseFast", out: Path | None = None, root: str = "main.zig") -> Path:
     """Make the kernel module, compiling it only when no module of these very sources is at hand.
 
-    `out` is the file to write, by default the one the package loads. Returns it.
+    `out` is the file to write, by default the one the package loads. `root` is the source that says what the
+    module exports; tests have their own. Returns the file.
     Raises `KernelBuildError` when there is no compiler, no source, or the compilation fails.
     """
     target = KERNEL / "vm.wasm" if out is None else out.resolve()
-    if not (KERNEL / "main.zig").exists():
-        raise KernelBuildError(f"no main.zig in {KERNEL}: the kernel is built from a checkout or a source archive")
+    if not (KERNEL / root).exists():
+        raise KernelBuildError(f"no {root} in {KERNEL}: the kernel is built from a checkout or a source archive")
     write_generated()
     digest = fingerprint(mode)
-    kept = WORK / "kernel" / f"{mode}-{digest}.wasm"
+    kept = WORK / Path(root).stem / f"{mode}-{digest}.wasm"
     if not kept.exists():
-        compile_module(mode, kept)
+        compile_module(mode, kept, root)
         if fingerprint(mode) != digest:
             kept.unlink()
             raise KernelBuildError("the kernel's sources changed while they were compiled: build again")
@@ -163,13 +164,13 @@ def build_kernel(mode: str = "ReleaseFast", out: Path | None = None) -> Path:
     return target
 
 
-def compile_module(mode: str, target: Path) -> None:
-    """Compile `main.zig` into `target`, which then takes the place of older modules of that mode."""
+def compile_module(mode: str, target: Path, root: str) -> None:
+    """Compile `root` into `target`, which then takes the place of older modules of that mode."""
     started = time.monotonic()
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         made = Path(folder) / "vm.wasm"
-        status = run_zig(["build-exe", "main.zig", *WASM_FLAGS, "-O", mode, f"-femit-bin={made}"])
+        status = run_zig(["build-exe", root, *WASM_FLAGS, "-O", mode, f"-femit-bin={made}"])
         if status != 0:
             raise KernelBuildError(f"the kernel does not compile ({mode}); see the compiler's messages above")
         replace_file(target, made.read_bytes())

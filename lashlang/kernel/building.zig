@@ -1,9 +1,9 @@
 //! Instructions that build lists and records. Elements come from temporaries and are moved.
 
-const std = @import("std");
 const state = @import("state.zig");
 const value = @import("value.zig");
 const list = @import("list.zig");
+const record = @import("record.zig");
 const program = @import("program.zig");
 const Fiber = @import("fiber.zig").Fiber;
 
@@ -47,7 +47,9 @@ pub noinline fn makeList(f: *Fiber, ins: Instruction) Error!void {
 pub noinline fn makeRecord(f: *Fiber, ins: Instruction, pc: u32) Error!void {
     const made = try Record.create(ins.c);
     errdefer made.release();
-    try fill(f, made, ins, pc);
+    if (ins.c <= record.linear_max) {
+        for (0..ins.c) |i| made.putReserved(keyAt(pc, i), taken(f, @intCast(ins.b + i)));
+    } else try fill(f, made, ins, pc);
     try check(Value.fromRecord(made));
     f.set(ins.a, Value.fromRecord(made));
 }

@@ -27,9 +27,25 @@ pub fn split(args: []const Value) Error!Value {
     try list_file.checkCount(count);
     const pieces = try List.create(count);
     errdefer pieces.release();
+    if (separator.len == 1 and text.isAscii()) {
+        try splitAscii(pieces, text, separator.ptr[0]);
+        return result(pieces, text);
+    }
     var rest = search.Pieces.init(text.bytes(), separator.bytes());
     while (rest.next()) |piece| pieces.appendReserved(try partOf(text, piece));
     return result(pieces, text);
+}
+
+/// The pieces between the places of one byte in an ASCII text, by far the most frequent way to split.
+fn splitAscii(pieces: *List, text: *Str, separator: u8) Error!void {
+    var places: search.Places = .init(text.bytes(), separator, 0);
+    var start: u32 = 0;
+    while (true) {
+        const end: u32 = if (places.next()) |place| @intCast(place) else text.len;
+        pieces.appendReserved(Value.fromStr(try string.copyWithin(text, start, end)));
+        if (end == text.len) return;
+        start = end + 1;
+    }
 }
 
 /// The pieces between white space.

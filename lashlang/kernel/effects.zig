@@ -85,7 +85,7 @@ fn issue(f: *Fiber, kind: RequestKind, a: Value, b: Value, place: u32) Error!voi
     }
     const before = wave.len;
     errdefer wave.len = before;
-    if (before == 0) try wave.raw(&[_]u8{0} ** wire.head_room);
+    if (before == 0) try wave.keepHeadRoom();
     const exactness: wire.Exactness = if (kind == .print) .exact else .json;
     try wave.array(4);
     try wave.unsigned(issued + 1);

@@ -18,13 +18,16 @@ const builtin = @import("builtin");
 
 pub const Error = error{OutOfMemory};
 
-const small_max = 512;
+/// Blocks up to this size have no header and cost a few instructions.
+pub const small_max = 512;
 const class_count = small_max / 16;
 const run_size = 8 * 1024;
 const header_size = 16;
 const min_block = 32;
 const page_size = 64 * 1024;
-const grow_step = 4 * page_size;
+/// The region grows by a quarter of itself, but by these many bytes at least and at most.
+const grow_least = 4 * page_size;
+const grow_most = 128 * page_size;
 
 /// Two-level bins: the first level is the power of two, the second its eighth.
 const first_levels = 32;
@@ -56,8 +59,12 @@ const SmallFree = extern struct { next: ?*SmallFree };
 var base: usize = 0;
 /// Bytes of the region in use by the large layer, a multiple of 16.
 var end: u32 = 0;
-/// Bytes the region may have.
-var limit: u32 = 0;
+/// Bytes of the large layer's blocks in use, without those of messages.
+var taken: u64 = 0;
+/// Bytes that `taken` may come to.
+var limit: u64 = 0;
+/// Whether what is allocated or freed just now is a message's buffer.
+var for_message = false;
 /// Offset of the last block, 0 when there is none.
 var last_block: u32 = 0;
 var first_map: u32 = 0;
@@ -66,6 +73,9 @@ var bins: [first_levels][second_levels]u32 = @splat(@splat(0));
 var small: [class_count + 1]?*SmallFree = @splat(null);
 /// Bytes handed out and not yet freed, by requested class.
 var in_use: u64 = 0;
+
+/// Whether this is a build for tests, in which allocations can be made to fail.
+const can_fail = builtin.is_test or @hasDecl(@import("root"), "allocations_can_fail");
 
 /// For tests: the allocation after this many more fails (null: none does), and so does each one after it.
 pub var fail_after: ?u64 = null;
@@ -80,14 +90,17 @@ pub fn footprint() u64 {
     return end;
 }
 
+/// Offsets have 32 bits.
+const largest_region = 0xffff_0000;
+
 extern var __heap_base: u8;
 const native_region = 1 << 30;
 var native_memory: ?[]u8 = null;
 
-/// Prepare the empty heap; `max` is the most bytes it may come to occupy. On a second call only the limit changes.
+/// Prepare the empty heap; `max` is the most bytes that may be in use, messages apart. On a second call only that
+/// limit changes. How far the region can grow is up to the host.
 pub fn init(max: u64) void {
-    const ceiling: u32 = 0xffff_0000;
-    limit = @intCast(@min(max, ceiling));
+    limit = max;
     if (base != 0) return;
     if (builtin.cpu.arch.isWasm()) {
         base = std.mem.alignForward(usize, @intFromPtr(&__heap_base), 16);
@@ -107,36 +120,83 @@ pub fn reset() void {
     bins = @splat(@splat(0));
     small = @splat(null);
     in_use = 0;
+    taken = 0;
 }
 
-fn classOf(size: usize) usize {
-    return (size + 15) / 16;
+inline fn classOf(size: usize) usize {
+    return (@as(usize, @max(size, 1)) + 15) / 16;
 }
 
 /// A block of at least `size` bytes, 16-byte aligned, contents undefined.
-pub fn alloc(size: usize) Error![*]align(16) u8 {
-    if (builtin.is_test) {
-        if (fail_after) |left| {
-            if (left == 0) return error.OutOfMemory;
-            fail_after = left - 1;
-        }
-    }
-    if (size <= small_max) {
-        const class = @max(1, classOf(size));
-        const head = small[class] orelse return allocSmallSlow(class);
-        small[class] = head.next;
-        in_use += class * 16;
-        return @ptrCast(@alignCast(head));
-    }
-    const block = try allocBlock(size);
+pub inline fn alloc(size: usize) Error![*]align(16) u8 {
+    return allocOrNull(size) orelse error.OutOfMemory;
+}
+
+/// As `alloc`; null, which a call hands up more cheaply than an error, when there is no memory.
+pub inline fn allocOrNull(size: usize) ?[*]align(16) u8 {
+    if (can_fail and mustFail()) return null;
+    if (size > small_max) return allocLarge(size);
+    const class = classOf(size);
+    const head = small[class] orelse return allocSmallSlow(class);
+    small[class] = head.next;
+    in_use += class * 16;
+    return @ptrCast(@alignCast(head));
+}
+
+fn mustFail() bool {
+    const left = fail_after orelse return false;
+    if (left > 0) fail_after = left - 1;
+    return left == 0;
+}
+
+noinline fn allocLarge(size: usize) ?[*]align(16) u8 {
+    const block = allocBlock(size) catch return null;
     in_use += headerAt(block).size();
     return ptrAt(block + header_size);
 }
 
-fn allocSmallSlow(class: usize) Error![*]align(16) u8 {
+/// As `alloc`, for the buffer of a message between VM and host, over 512 bytes. It does not count towards the limit,
+/// so that a machine whose memory is used up can still be talked to; limits on what is sent bound it.
+pub fn allocMessage(size: usize) Error![*]align(16) u8 {
+    for_message = true;
+    defer for_message = false;
+    return alloc(size);
+}
+
+/// As `realloc`, for a buffer of `allocMessage`.
+pub fn reallocMessage(ptr: [*]align(16) u8, old: usize, new: usize) Error![*]align(16) u8 {
+    for_message = true;
+    defer for_message = false;
+    return realloc(ptr, old, new);
+}
+
+/// As `free`, for a buffer of `allocMessage`.
+pub fn freeMessage(ptr: [*]align(16) u8, size: usize) void {
+    for_message = true;
+    defer for_message = false;
+    free(ptr, size);
+}
+
+/// Count bytes of the large layer as in use; fails where the limit forbids it.
+fn take(size: u32) Error!void {
+    if (for_message) return;
+    if (taken + size > limit) return error.OutOfMemory;
+    taken += size;
+}
+
+/// A block came out larger than wanted, because what was over is not worth a block.
+fn takeSurplus(size: u32) void {
+    if (!for_message) taken += size;
+}
+
+fn giveBack(size: u32) void {
+    if (!for_message) taken -= size;
+}
+
+noinline fn allocSmallSlow(class: usize) ?[*]align(16) u8 {
     @branchHint(.unlikely);
     const step = class * 16;
-    const run = if (takeFree(run_size + header_size)) |found| found else try growFor(run_size + header_size);
+    const run = allocBlock(run_size) catch return null;
     const bytes = headerAt(run).size() - header_size;
     const count = bytes / step;
     const start = ptrAt(run + header_size);
@@ -154,24 +214,26 @@ fn allocSmallSlow(class: usize) Error![*]align(16) u8 {
 }
 
 /// Give back a block of `size` bytes, the size it was asked for with.
-pub fn free(ptr: [*]align(16) u8, size: usize) void {
-    if (size <= small_max) {
-        const class = @max(1, classOf(size));
-        const item: *SmallFree = @ptrCast(ptr);
-        item.next = small[class];
-        small[class] = item;
-        in_use -= class * 16;
-        return;
-    }
+pub inline fn free(ptr: [*]align(16) u8, size: usize) void {
+    if (size > small_max) return freeLarge(ptr);
+    const class = classOf(size);
+    const item: *SmallFree = @ptrCast(ptr);
+    item.next = small[class];
+    small[class] = item;
+    in_use -= class * 16;
+}
+
+noinline fn freeLarge(ptr: [*]align(16) u8) void {
     const block = offsetOf(ptr) - header_size;
     in_use -= headerAt(block).size();
-    freeBlock(block);
+    giveBack(headerAt(block).size());
+    mergeAndInsert(block);
 }
 
 /// The block at `ptr` with room for `new` bytes, moved if need be; the first min(old, new) bytes are kept.
 /// On failure the old block is untouched.
 pub fn realloc(ptr: [*]align(16) u8, old: usize, new: usize) Error![*]align(16) u8 {
-    if (old <= small_max and new <= small_max and @max(1, classOf(old)) == @max(1, classOf(new))) return ptr;
+    if (old <= small_max and new <= small_max and classOf(old) == classOf(new)) return ptr;
     if (old > small_max and new > small_max) {
         if (try resizeInPlace(ptr, new)) return ptr;
     }
@@ -300,13 +362,13 @@ fn mergeAndInsert(start: u32) void {
     insertFree(offset);
 }
 
-fn freeBlock(offset: u32) void {
-    mergeAndInsert(offset);
-}
-
 fn allocBlock(size: usize) Error!u32 {
     const wanted = try blockSizeFor(size);
-    return takeFree(wanted) orelse growFor(wanted);
+    try take(wanted);
+    errdefer giveBack(wanted);
+    const block = takeFree(wanted) orelse try growFor(wanted);
+    takeSurplus(headerAt(block).size() - wanted);
+    return block;
 }
 
 /// Extend the region so that a block of `wanted` bytes (header included) exists, and take it.
@@ -316,15 +378,16 @@ fn growFor(wanted: u32) Error!u32 {
     if (last_block != 0 and headerAt(last_block).isFree()) tail = headerAt(last_block).size();
     if (tail >= wanted) return takeLast(wanted).?;
     const missing = wanted - tail;
-    const rounded = std.mem.alignForward(u64, @max(missing, grow_step), 16);
-    try extend(if (@as(u64, end) + rounded <= limit) rounded else missing);
+    const step = std.math.clamp(std.mem.alignForward(u32, end / 4, page_size), grow_least, grow_most);
+    const rounded = std.mem.alignForward(u64, @max(missing, step), 16);
+    extend(rounded) catch try extend(missing);
     const offset = takeLast(wanted) orelse return error.OutOfMemory;
     return offset;
 }
 
 fn extend(by: u64) Error!void {
     const new_end = @as(u64, end) + by;
-    if (new_end > limit) return error.OutOfMemory;
+    if (new_end > largest_region) return error.OutOfMemory;
     try commit(new_end);
     const start = end;
     end = @intCast(new_end);
@@ -336,6 +399,7 @@ fn extend(by: u64) Error!void {
 
 /// Make sure the memory up to `base + bytes` exists.
 fn commit(bytes: u64) Error!void {
+    if (base == 0) return error.OutOfMemory; // before `init`
     if (builtin.cpu.arch.isWasm()) {
         const have: u64 = @as(u64, @wasmMemorySize(0)) * page_size;
         const want = @as(u64, base) + bytes;
@@ -362,16 +426,19 @@ fn resizeInPlace(ptr: [*]align(16) u8, new: usize) Error!bool {
     if (wanted <= before) {
         trim(offset, wanted);
         in_use -= before - header.size();
+        giveBack(before - header.size());
         return true;
     }
     const next = offset + before;
     if (next < end and headerAt(next).isFree() and before + headerAt(next).size() >= wanted) {
+        try take(wanted - before);
         removeFree(next);
         header.size_and_flag += headerAt(next).size();
         if (next == last_block) last_block = offset;
         fixNext(offset);
         trim(offset, wanted);
         in_use += header.size() - before;
+        takeSurplus(header.size() - wanted);
         return true;
     }
     return false;

@@ -1,8 +1,8 @@
 //! The interpreter: one switch over the instructions of opcodes.py.
 //!
 //! What is common and cheap (numbers, fields, elements, loops, moves) is done right here; everything else is a
-//! `noinline` call, so that the loop stays small and keeps `pc` and the registers' address in locals. `f.pc` is
-//! written when the loop is left, and then names the instruction the fiber stands at.
+//! `noinline` call, so that the loop stays small and keeps the addresses of instruction and registers in locals.
+//! `f.pc` is written when the loop is left, and then names the instruction the fiber stands at.
 //!
 //! An instruction may be executed more than once: with `error.Suspend` it gives up because it waits for a read of
 //! a projection or wants a slice of its own (`state.admit`), and later starts over. Until then it has changed
@@ -11,20 +11,14 @@
 //! A slice ends before the CHARGE or loop instruction that would go past `state.stop_at`; that instruction
 //! is the first of the next slice.
 
-const std = @import("std");
 const state = @import("state.zig");
 const value = @import("value.zig");
-const list = @import("list.zig");
-const number = @import("number.zig");
-const coerce = @import("coerce.zig");
 const operators = @import("operators.zig");
-const access = @import("access.zig");
 const assign = @import("assign.zig");
 const loops = @import("loops.zig");
 const building = @import("building.zig");
 const slow = @import("slow.zig");
 const program = @import("program.zig");
-const effects = @import("effects.zig");
 const projection = @import("projection.zig");
 const opcodes = @import("gen/opcodes.zig");
 const fibers = @import("fiber.zig");

@@ -13,7 +13,9 @@ const state = @import("state.zig");
 const string = @import("string.zig");
 const value = @import("value.zig");
 const list_file = @import("list.zig");
+const record_file = @import("record.zig");
 const utf8 = @import("utf8.zig");
+const runs = @import("bytes.zig");
 const json_scan = @import("json_scan.zig");
 const image_shape = @import("image_shape.zig");
 const coerce = @import("coerce.zig");
@@ -193,7 +195,9 @@ const Reading = struct {
         var i: usize = 0;
         while (i < members.len) : (i += 2) {
             const key = members[i].asStr();
-            record.put(key, members[i + 1]) catch unreachable; // room was reserved
+            if (members.len / 2 <= record_file.linear_max) {
+                record.putReserved(key, members[i + 1]);
+            } else record.put(key, members[i + 1]) catch unreachable; // room was reserved
             key.release();
         }
         self.len = start;
@@ -218,7 +222,8 @@ const Reading = struct {
         const hash = string.hashOf(text.raw);
         const slot = &self.keys[hash % cached_keys];
         if (slot.*) |known| {
-            if (known.hashed() == hash and std.mem.eql(u8, known.bytes(), text.raw)) return known.retain();
+            const same = known.hash == hash and known.len == text.raw.len and runs.same(known.ptr, text.raw.ptr, known.len);
+            if (same) return known.retain();
         }
         const key = try string.copy(text.raw);
         key.hash = hash;

@@ -3,7 +3,6 @@
 //! A loop keeps its state in three temporaries from `ins.a` on: a list loop the list and the next position; a loop
 //! over pairs the list or record and the next position; a range the next number, how many are left, and the step.
 
-const std = @import("std");
 const state = @import("state.zig");
 const value = @import("value.zig");
 const coerce = @import("coerce.zig");
@@ -114,9 +113,9 @@ pub noinline fn bindPair(f: *Fiber, ins: Instruction) Error!void {
     } else {
         const pair = try ordinary(f, source.asList().items[at]);
         defer pair.release();
-        if (pair.tag != .list) return notPair("{s}", .{access.described(pair)});
+        if (pair.tag != .list) return notPair("{s}", .{pair.typeName()});
         const parts = pair.asList().slice();
-        if (parts.len != 2) return notPair("a list of {d}", .{parts.len});
+        if (parts.len != 2) return notPair("list of {d}", .{parts.len});
         const first = try ordinary(f, parts[0]);
         errdefer first.release();
         const second = try ordinary(f, parts[1]);

@@ -28,41 +28,47 @@ const Status = enum(u32) { ok = 0, submitted = 1, continued = 2, failed = 3, wai
 const Io = extern struct { in_ptr: u32, in_cap: u32, out_ptr: u32, out_len: u32, status: u32, flags: u32, used: u32, reserved: u32 };
 var io_block: Io = std.mem.zeroes(Io);
 
-var input: []align(16) u8 = &.{};
+/// Where short input goes: it needs no heap, so that a command fits also when memory is used up.
+var short_input: [4096]u8 align(16) = undefined;
+var input: []align(16) u8 = &short_input;
 var output: wire.Writer = .{};
+/// What the host reads the last command's answer from: `output`, or the writer that collected the answer.
+var last_written: *wire.Writer = &output;
 
-/// An input buffer up to this size is kept between commands.
+/// A longer input buffer up to this size is kept between commands.
 const input_kept = 64 * 1024;
 
 pub export fn io() *Io {
-    // The host asks for this first; the first input needs a heap before `configure` can set its limit.
-    heap.init(state.limitOf(.memory));
+    publishInput();
     return &io_block;
 }
 
 /// Room for `len` bytes of input; the address, or 0 when memory does not suffice.
 pub export fn reserve(len: u32) usize {
     if (len > input.len) {
-        if (input.len > 0) heap.free(input.ptr, input.len);
-        input = &.{};
-        const size = @max(len, 1024);
-        const memory = heap.alloc(size) catch {
-            publishInput();
-            return 0;
-        };
-        input = memory[0..size];
+        releaseInput();
+        const memory = heap.allocMessage(len) catch return 0;
+        input = memory[0..len];
+        publishInput();
     }
-    publishInput();
     return @intFromPtr(input.ptr);
 }
 
+/// Go back to the short input buffer.
+pub fn releaseInput() void {
+    if (input.len > short_input.len) heap.freeMessage(input.ptr, input.len);
+    input = &short_input;
+    publishInput();
+}
+
 fn publishInput() void {
-    io_block.in_ptr = if (input.len == 0) 0 else @truncate(@intFromPtr(input.ptr));
+    io_block.in_ptr = @truncate(@intFromPtr(input.ptr));
     io_block.in_cap = @intCast(input.len);
 }
 
 /// Carry out one command on the first `len` bytes of the input.
 pub export fn command(number: u32, len: u32) u32 {
+    last_written.clear();
     output.clear();
     var written: *wire.Writer = &output;
     const which: Command = @enumFromInt(number);
@@ -71,11 +77,8 @@ pub export fn command(number: u32, len: u32) u32 {
         error.Malformed => refuse("the command is malformed"),
         error.OutOfMemory, error.Fault, error.Suspend => |fault| report(fault),
     };
-    if (input.len > input_kept) {
-        heap.free(input.ptr, input.len);
-        input = &.{};
-        publishInput();
-    }
+    if (input.len > input_kept) releaseInput();
+    last_written = written;
     const out = written.written();
     io_block.out_ptr = @truncate(@intFromPtr(out.ptr));
     io_block.out_len = @intCast(out.len);
@@ -86,7 +89,10 @@ pub export fn command(number: u32, len: u32) u32 {
 
 fn perform(which: Command, reader: *wire.Reader, written: **wire.Writer) wire.ReadError!Status {
     switch (which) {
-        .configure => return configure(reader),
+        .configure => {
+            if (vm.isRunning()) return refuse("limits can be changed between blocks only");
+            return configure(reader);
+        },
         .run => {
             if (vm.isRunning()) return refuse("a block is being run already");
             try start(reader);
@@ -132,7 +138,10 @@ fn configure(reader: *wire.Reader) wire.ReadError!Status {
     if (count < state.limit_count or count > state.limit_count + 1) return error.Malformed;
     var limits: [state.limit_count]u64 = undefined;
     for (&limits) |*limit| limit.* = try reader.unsigned();
-    if (count > state.limit_count) string.hash_seed = try reader.unsigned();
+    const seed = if (count > state.limit_count) try reader.unsigned() else string.hash_seed;
+    if (limits[@intFromEnum(state.Limit.value_depth)] > text_form.depth_max) return error.Malformed;
+    // Hashes are kept with the texts, so a later seed would come too late.
+    if (output.buffer.len == 0) string.hash_seed = seed;
     state.limits = limits;
     heap.init(state.limitOf(.memory));
     if (output.buffer.len == 0) {
@@ -145,12 +154,27 @@ fn configure(reader: *wire.Reader) wire.ReadError!Status {
 // --- running -------------------------------------------------------------------------------------
 
 fn start(reader: *wire.Reader) wire.ReadError!void {
+    state.fuel_used = 0;
+    effects.reset();
     if (try reader.array() != 2) return error.Malformed;
-    const projected = try reader.val(.unlimited);
+    const projected = try projectedValues(reader);
     defer projected.release();
-    if (projected.tag != .record) return error.Malformed;
     try loader.load(reader);
-    try vm.begin(projected.asRecord());
+    try vm.begin(projected);
+}
+
+/// The values by name that a block begins with. They are read one by one: all together might look like an image.
+fn projectedValues(reader: *wire.Reader) wire.ReadError!*value.Record {
+    const values = try value.Record.create(0);
+    errdefer values.release();
+    for (0..try reader.mapping()) |_| {
+        const name = try string.copyUnlimited(try reader.text());
+        defer name.release();
+        const item = try reader.val(.unlimited);
+        errdefer item.release();
+        try values.put(name, item);
+    }
+    return values;
 }
 
 fn drive(heavy_allowed: bool) vm.Outcome {
@@ -165,21 +189,29 @@ fn step(reader: *wire.Reader, written: **wire.Writer) wire.ReadError!Status {
     const start_of_answers = reader.at;
     if (!try checkAnswers(reader)) return refuse("an answer has no open request, or one has two");
     reader.at = start_of_answers;
-    if (vm.isMidSlice() and input_has_answers) return refuse("answers can be given only while the block waits");
-    try takeRequestAnswers(reader);
-    try takeReadAnswers(reader);
+    const reading = projection.anyPending();
+    if (answers > 0 and vm.isMidSlice() and !reading) return refuse("answers can be given only while the block waits");
+    if (request_answers > 0 and reading) return refuse("reads are answered before requests");
+    takeAnswers(reader) catch |err| return finish(written, vm.failWith(switch (err) {
+        error.Malformed => state.fail(.internal_error, .none, "an answer was found malformed too late", .{}),
+        else => |fault| fault,
+    }));
     return finish(written, drive(flags & 1 != 0));
 }
 
-var input_has_answers = false;
+/// Number of answers in the step's message, and of those to requests.
+var answers: usize = 0;
+var request_answers: usize = 0;
 
 /// Whether every answer is well formed and belongs to a different open request or read; changes nothing.
 fn checkAnswers(reader: *wire.Reader) wire.ReadError!bool {
-    input_has_answers = false;
+    answers = 0;
+    request_answers = 0;
     for (0..2) |part| {
         var last: u64 = 0;
         for (0..try reader.array()) |_| {
-            input_has_answers = true;
+            answers += 1;
+            if (part == 0) request_answers += 1;
             if (try reader.array() != 3) return error.Malformed;
             const number = try reader.unsigned();
             if (number <= last) return false;
@@ -193,19 +225,33 @@ fn checkAnswers(reader: *wire.Reader) wire.ReadError!bool {
     return true;
 }
 
-const woken_kept = 64;
-var woken_few: [woken_kept]*fibers.Fiber = undefined;
+/// The fibers that answers let go on.
+const Woken = struct {
+    const few_max = 64;
+    var few: [few_max]*fibers.Fiber = undefined;
 
-fn takeRequestAnswers(reader: *wire.Reader) wire.ReadError!void {
-    const count = try reader.array();
-    const many: ?[]*fibers.Fiber = if (count > woken_kept) blk: {
-        const memory: [*]*fibers.Fiber = @ptrCast(try heap.alloc(count * @sizeOf(*fibers.Fiber)));
-        break :blk memory[0..count];
-    } else null;
-    defer if (many) |memory| heap.free(@ptrCast(@alignCast(memory.ptr)), count * @sizeOf(*fibers.Fiber));
-    const woken = many orelse woken_few[0..];
-    var woken_len: usize = 0;
-    for (0..count) |_| {
+    list: []*fibers.Fiber,
+    len: usize = 0,
+
+    fn add(self: *Woken, f: *fibers.Fiber) void {
+        self.list[self.len] = f;
+        self.len += 1;
+    }
+};
+
+/// Take the answers of a step that have been checked. An error leaves the block with some of them: it has to end.
+fn takeAnswers(reader: *wire.Reader) wire.ReadError!void {
+    const count = answers;
+    const many: ?[*]*fibers.Fiber = if (count > Woken.few_max) @ptrCast(try heap.alloc(count * @sizeOf(*fibers.Fiber))) else null;
+    defer if (many) |memory| heap.free(@ptrCast(@alignCast(memory)), count * @sizeOf(*fibers.Fiber));
+    var woken: Woken = .{ .list = if (many) |memory| memory[0..count] else &Woken.few };
+    try takeRequestAnswers(reader, &woken);
+    try takeReadAnswers(reader, &woken);
+    try vm.wake(woken.list[0..woken.len]);
+}
+
+fn takeRequestAnswers(reader: *wire.Reader, woken: *Woken) wire.ReadError!void {
+    for (0..try reader.array()) |_| {
         _ = try reader.array();
         const number = try reader.unsigned();
         const status = try reader.unsigned();
@@ -225,19 +271,15 @@ fn takeRequestAnswers(reader: *wire.Reader) wire.ReadError!void {
                 break :blk effects.deliverLimit(number, if (status == 2) .value_depth else .memory);
             },
         };
-        if (fiber) |f| {
-            woken[woken_len] = f;
-            woken_len += 1;
-        }
+        if (fiber) |f| woken.add(f);
     }
-    try vm.wake(woken[0..woken_len]);
 }
 
 fn limitOf(err: anyerror) state.Limit {
     return if (err == error.OutOfMemory) .memory else state.fault.limit orelse .memory;
 }
 
-fn takeReadAnswers(reader: *wire.Reader) wire.ReadError!void {
+fn takeReadAnswers(reader: *wire.Reader, woken: *Woken) wire.ReadError!void {
     for (0..try reader.array()) |_| {
         _ = try reader.array();
         const number = try reader.unsigned();
@@ -257,10 +299,7 @@ fn takeReadAnswers(reader: *wire.Reader) wire.ReadError!void {
             try reader.skip();
             projection.deliver(number, if (status == 1) .unsupported else .too_large, Value.fromInt(@intFromEnum(state.Limit.memory)));
         }
-        if (fiber.reads_pending == 0) {
-            var one = [_]*fibers.Fiber{fiber};
-            try vm.wake(&one);
-        }
+        if (fiber.reads_pending == 0) woken.add(fiber);
     }
 }
 
@@ -282,11 +321,11 @@ fn finish(written: **wire.Writer, outcome: vm.Outcome) wire.ReadError!Status {
             return .failed;
         },
         .waiting => {
-            try handOut(&effects.wave, &effects.wave_count);
+            try handOut(written, &effects.wave, &effects.wave_count);
             return .waiting;
         },
         .reads => {
-            try handOut(&projection.outgoing, &projection.outgoing_count);
+            try handOut(written, &projection.outgoing, &projection.outgoing_count);
             return .reads;
         },
         .slice, .heavy => {
@@ -311,15 +350,17 @@ fn writeFault() state.Error!void {
     try output.unsigned(fault.site);
 }
 
-/// Move collected requests or reads to the output under their head.
-fn handOut(collected: *wire.Writer, count: *u32) state.Error!void {
-    try output.array(3);
-    try output.unsigned(state.fuel_used);
-    try output.unsigned(effects.issued);
-    try output.array(count.*);
-    if (count.* > 0) try output.raw(collected.written()[wire.head_room..]);
-    collected.clear();
+/// Answer with the collected requests or reads, from the buffer they were collected in.
+fn handOut(written: **wire.Writer, collected: *wire.Writer, count: *u32) state.Error!void {
+    if (count.* == 0) {
+        try output.array(3);
+        try output.unsigned(state.fuel_used);
+        try output.unsigned(effects.issued);
+        return output.array(0);
+    }
+    collected.head(state.fuel_used, effects.issued, count.*);
     count.* = 0;
+    written.* = collected;
 }
 
 // --- variables between blocks --------------------------------------------------------------------
@@ -327,7 +368,7 @@ fn handOut(collected: *wire.Writer, count: *u32) state.Error!void {
 fn getVariable(reader: *wire.Reader) wire.ReadError!void {
     if (try reader.array() != 1) return error.Malformed;
     const name = try reader.text();
-    const found = (try vm.variables()).getBytes(name);
+    const found = if (vm.globals) |shared| shared.getBytes(name) else null;
     if (found) |v| try text_form.checkSize(v);
     try output.array(2);
     try output.boolean(found != null);
@@ -346,24 +387,14 @@ fn setVariable(reader: *wire.Reader) wire.ReadError!void {
 fn deleteVariable(reader: *wire.Reader) wire.ReadError!void {
     if (try reader.array() != 1) return error.Malformed;
     const name = try reader.text();
-    const before = try vm.variables();
-    const gone = before.findBytes(name);
-    if (gone) |skipped| {
-        const after = try value.Record.create(before.len);
-        errdefer after.release();
-        try after.reserve(before.len);
-        for (before.slice(), 0..) |*entry, i| {
-            if (i != skipped) try after.insert(entry.key, entry.value.retain());
-        }
-        vm.globals = after;
-        before.release();
-    }
+    const found = if (vm.globals) |shared| shared.findBytes(name) else null;
+    if (found) |i| vm.globals.?.remove(i);
     try output.array(1);
-    try output.boolean(gone != null);
+    try output.boolean(found != null);
 }
 
 fn listVariables() wire.ReadError!void {
-    const shared = try vm.variables();
+    const shared = vm.globals orelse return output.array(0);
     try output.array(shared.len);
     for (shared.slice()) |*entry| try output.text(entry.key.bytes());
 }

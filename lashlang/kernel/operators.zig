@@ -10,13 +10,13 @@ const string = @import("string.zig");
 const value = @import("value.zig");
 const list = @import("list.zig");
 const number = @import("number.zig");
+const decimal = @import("decimal.zig");
 const coerce = @import("coerce.zig");
 const compare = @import("compare.zig");
 const text_form = @import("text_form.zig");
 
 const Error = state.Error;
 const Value = value.Value;
-const Str = value.Str;
 const List = value.List;
 const Num = number.Num;
 
@@ -104,18 +104,54 @@ fn refuseNull(left: Value, right: Value) Error!void {
     if (right.tag == .null) return state.fail(.type_error, .null, "`+` cannot join text and null", .{});
 }
 
+const Digits = [decimal.max_text]u8;
+
+/// TEXT of an operand. That of a number lies in the caller's memory: it would only be made to be copied.
+const Text = struct {
+    bytes: []const u8,
+    chars: u32,
+    held: ?*string.Str,
+
+    fn of(v: Value, digits: *Digits) Error!Text {
+        if (v.isNumber()) {
+            try text_form.checkSize(v);
+            const bytes = decimal.numText(digits, coerce.toNum(v));
+            try string.checkSize(bytes.len);
+            return .{ .bytes = bytes, .chars = @intCast(bytes.len), .held = null };
+        }
+        const text = try text_form.textOf(v);
+        return .{ .bytes = text.bytes(), .chars = text.chars, .held = text };
+    }
+
+    fn release(self: Text) void {
+        if (self.held) |text| text.release();
+    }
+
+    /// As a string of its own, owned.
+    fn whole(self: Text) Error!*string.Str {
+        return if (self.held) |text| text.retain() else string.copyKnown(self.bytes, self.chars);
+    }
+};
+
 fn joinTexts(left: Value, right: Value) Error!Value {
     try refuseNull(left, right);
-    const a = try text_form.textOf(left);
+    var left_digits: Digits = undefined;
+    var right_digits: Digits = undefined;
+    const a = try Text.of(left, &left_digits);
     defer a.release();
-    const b = try text_form.textOf(right);
+    const b = try Text.of(right, &right_digits);
     defer b.release();
     const cost: u64 = if (left.tag == .string) b.chars else @as(u64, a.chars) + b.chars;
-    const size = @as(u64, a.len) + b.len;
+    const size = @as(u64, a.bytes.len) + b.bytes.len;
     try string.checkSize(size);
     try afford(cost);
     try state.admit(size / 16);
-    const joined = if (a.len == 0) b.retain() else if (b.len == 0) a.retain() else try string.concat(a, b);
+    const joined = if (a.bytes.len == 0)
+        try b.whole()
+    else if (b.bytes.len == 0)
+        try a.whole()
+    else
+        try string.concat(a.bytes, a.chars, b.bytes, b.chars);
     state.spend(size / 16);
     try state.bulk(cost);
     return Value.fromStr(joined);
@@ -125,20 +161,22 @@ fn joinTexts(left: Value, right: Value) Error!Value {
 fn appendText(slot: *Value, right: Value) Error!void {
     try refuseNull(slot.*, right);
     // Holding another reference keeps the bytes alive when both operands are one text.
-    const more = try text_form.textOf(right);
+    var digits: Digits = undefined;
+    const more = try Text.of(right, &digits);
     defer more.release();
-    const text = slot.asStr();
-    if (more == text) {
+    var text = slot.asStr();
+    if (more.held == text) {
         const result = try joinTexts(slot.*, right);
         slot.release();
         slot.* = result;
         return;
     }
-    try string.checkSize(@as(u64, text.len) + more.len);
+    try string.checkSize(@as(u64, text.len) + more.bytes.len);
     try afford(more.chars);
-    try state.admit(more.len / 16);
-    try text.appendUnique(more.bytes(), more.chars);
-    state.spend(more.len / 16);
+    try state.admit(more.bytes.len / 16);
+    try string.appendTo(&text, more.bytes, more.chars);
+    slot.* = Value.fromStr(text);
+    state.spend(more.bytes.len / 16);
     try state.bulk(more.chars);
 }
 

@@ -116,7 +116,7 @@ fn enqueue(f: *Fiber, p: *Projection, question: []const u8, args: []const Value)
     }
     const before = outgoing.len;
     errdefer outgoing.len = before;
-    if (before == 0) try outgoing.raw(&[_]u8{0} ** wire.head_room);
+    if (before == 0) try outgoing.keepHeadRoom();
     try outgoing.array(4);
     try outgoing.unsigned(first_number + asked_len);
     try outgoing.projection(p);

@@ -2,8 +2,8 @@
 //!
 //! An entry keeps its key's hash, so that a search compares 32-bit numbers first and texts once. The
 //! index holds entry numbers plus one (0: free slot), is a power of two at least twice the capacity,
-//! and is probed linearly. Entries are never removed in place (builtins that remove build anew), so
-//! there are no tombstones.
+//! and is probed linearly. There are no tombstones: builtins that remove build anew, and `remove`, which
+//! serves the record of variables, builds the index anew.
 
 const std = @import("std");
 const heap = @import("heap.zig");
@@ -16,7 +16,7 @@ const Str = string.Str;
 const Value = value.Value;
 
 /// Records up to this size are searched entry by entry.
-const linear_max = 8;
+pub const linear_max = 8;
 
 pub const Entry = extern struct {
     key: *Str,
@@ -42,7 +42,7 @@ pub const Record = extern struct {
         if (room > 0x07ff_ffff) return error.OutOfMemory;
         const self: *Record = @ptrCast(try heap.alloc(@sizeOf(Record)));
         errdefer heap.free(@ptrCast(@alignCast(self)), @sizeOf(Record));
-        const cap = @max(room, 2);
+        const cap = @max(room, 1);
         const entries = try heap.alloc(cap * @sizeOf(Entry));
         self.* = .{ .cap = @intCast(cap), .entries = @ptrCast(entries), .index = undefined };
         return self;
@@ -75,7 +75,8 @@ pub const Record = extern struct {
             }
             return null;
         }
-        return self.probe(key.bytes(), hash);
+        const found = self.probe(key, hash);
+        return if (found == 0) null else found - 1;
     }
 
     /// Number of the entry whose key has these bytes.
@@ -87,10 +88,23 @@ pub const Record = extern struct {
             }
             return null;
         }
-        return self.probe(key, hash);
+        return self.probeBytes(key, hash);
     }
 
-    fn probe(self: *const Record, key: []const u8, hash: u32) ?u32 {
+    /// Number of the entry with this key plus one, 0 if there is none.
+    fn probe(self: *const Record, key: *Str, hash: u32) u32 {
+        const mask = self.index_cap - 1;
+        var slot = hash & mask;
+        while (true) : (slot = (slot + 1) & mask) {
+            const number = self.index[slot];
+            if (number == 0) return 0;
+            const entry = &self.entries[number - 1];
+            if (entry.hash != hash) continue;
+            if (entry.key == key or (entry.key.len == key.len and entry.key.eqlBytes(key))) return number;
+        }
+    }
+
+    fn probeBytes(self: *const Record, key: []const u8, hash: u32) ?u32 {
         const mask = self.index_cap - 1;
         var slot = hash & mask;
         while (true) : (slot = (slot + 1) & mask) {
@@ -130,11 +144,35 @@ pub const Record = extern struct {
         self.note(item);
     }
 
+    /// As `put`, into a record that was made for at most `linear_max` entries and has room for this one: cannot fail.
+    pub inline fn putReserved(self: *Record, key: *Str, item: Value) void {
+        const hash = key.hashed();
+        for (self.slice(), 0..) |*entry, i| {
+            if (entry.hash == hash and entry.key.eql(key)) return self.replace(@intCast(i), item);
+        }
+        self.entries[self.len] = .{ .key = key.retain(), .hash = hash, .value = item };
+        self.len += 1;
+        self.note(item);
+    }
+
     /// Make room for `more` further entries, index included, so that inserting them cannot fail.
     pub fn reserve(self: *Record, more: usize) Error!void {
         const total = @as(u64, self.len) + more;
         if (total > self.cap) try self.grow(total);
         if (total > linear_max and self.index_cap < self.cap * 2) try self.buildIndex();
+    }
+
+    /// Take an entry out. Cannot fail; takes time in proportion to the entries.
+    pub fn remove(self: *Record, i: u32) void {
+        const gone = self.entries[i];
+        std.mem.copyForwards(Entry, self.entries[i .. self.len - 1], self.entries[i + 1 .. self.len]);
+        self.len -= 1;
+        if (self.index_cap > 0) {
+            @memset(self.index[0..self.index_cap], 0);
+            for (self.slice(), 0..) |*entry, at| self.addToIndex(@intCast(at), entry.hash);
+        }
+        gone.key.release();
+        gone.value.release();
     }
 
     /// Put a value, whose reference is taken over, in the place of another.

@@ -22,18 +22,59 @@ inline fn equalLanes(block: Block, byte: Block) BlockMask {
     return @bitCast(block == byte);
 }
 
+/// The places of one byte in a text, in order. The text is compared in blocks; where the last one is not whole, the
+/// last sixteen bytes are looked at and those seen before left out.
+pub const Places = struct {
+    text: []const u8,
+    wanted: Block,
+    /// Places not yet given, relative to `block`.
+    hits: BlockMask = 0,
+    block: usize = 0,
+    /// The offset up to which the text has been compared.
+    at: usize,
+
+    pub inline fn init(text: []const u8, byte: u8, from: usize) Places {
+        return .{ .text = text, .wanted = @splat(byte), .at = @min(from, text.len) };
+    }
+
+    pub inline fn next(self: *Places) ?usize {
+        while (self.hits == 0) if (!self.advance()) return null;
+        const place = self.block + @ctz(self.hits);
+        self.hits &= self.hits - 1;
+        return place;
+    }
+
+    /// Compare the next block; false at the end of the text.
+    inline fn advance(self: *Places) bool {
+        if (self.at + lanes <= self.text.len) {
+            self.block = self.at;
+            self.hits = equalLanes(load(self.text, self.at), self.wanted);
+            self.at += lanes;
+            return true;
+        }
+        if (self.at == self.text.len) return false;
+        self.block = self.at;
+        self.hits = equalInTail(self.text, self.at, self.wanted);
+        self.at = self.text.len;
+        return true;
+    }
+};
+
+/// The places of a byte in the less than sixteen bytes from `at` to the end, relative to `at`.
+inline fn equalInTail(text: []const u8, at: usize, wanted: Block) BlockMask {
+    if (text.len >= lanes) {
+        const start = text.len - lanes;
+        return equalLanes(load(text, start), wanted) >> @intCast(at - start);
+    }
+    var hits: BlockMask = 0;
+    for (text[at..], 0..) |byte, i| hits |= @as(BlockMask, @intFromBool(byte == wanted[0])) << @intCast(i);
+    return hits;
+}
+
 /// The offset of the first `byte` at or after `from`, or null.
 pub fn findByte(haystack: []const u8, byte: u8, from: usize) ?usize {
-    const wanted: Block = @splat(byte);
-    var at = @min(from, haystack.len);
-    while (at + lanes <= haystack.len) : (at += lanes) {
-        const hits = equalLanes(load(haystack, at), wanted);
-        if (hits != 0) return at + @ctz(hits);
-    }
-    while (at < haystack.len) : (at += 1) {
-        if (haystack[at] == byte) return at;
-    }
-    return null;
+    var places: Places = .init(haystack, byte, from);
+    return places.next();
 }
 
 /// The offset of the last `byte` below the offset `before`, or null.
@@ -56,7 +97,7 @@ pub fn countByte(haystack: []const u8, byte: u8) usize {
     var total: usize = 0;
     var at: usize = 0;
     while (at + lanes <= haystack.len) : (at += lanes) total += @popCount(equalLanes(load(haystack, at), wanted));
-    for (haystack[at..]) |other| total += @intFromBool(other == byte);
+    if (at < haystack.len) total += @popCount(equalInTail(haystack, at, wanted));
     return total;
 }
 
@@ -80,6 +121,19 @@ pub fn find(haystack: []const u8, needle: []const u8, from: usize) ?usize {
             if (account.matches(haystack[candidate..], needle)) return candidate;
             if (account.exceeds(candidate - from)) return findTwoWay(haystack, needle, candidate + 1);
         }
+    }
+    // The rest has less than sixteen places: the last sixteen are compared once more, if there are that many.
+    if (at <= last_start and last_start + 1 >= lanes) {
+        const block = last_start + 1 - lanes;
+        const seen: std.math.Log2Int(BlockMask) = @intCast(at - block);
+        var candidates = equalLanes(load(haystack, block), first) & equalLanes(load(haystack, block + last_offset), last);
+        candidates = candidates >> seen << seen;
+        while (candidates != 0) : (candidates &= candidates - 1) {
+            const candidate = block + @ctz(candidates);
+            if (account.matches(haystack[candidate..], needle)) return candidate;
+            if (account.exceeds(candidate - from)) return findTwoWay(haystack, needle, candidate + 1);
+        }
+        return null;
     }
     while (at <= last_start) : (at += 1) {
         if (haystack[at] != needle[0]) continue;

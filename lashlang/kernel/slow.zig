@@ -2,7 +2,6 @@
 //! unbound variables, projections, builtins and effects. Each writes its result and calls `finished` only once
 //! nothing can fail any more.
 
-const std = @import("std");
 const heap = @import("heap.zig");
 const state = @import("state.zig");
 const value = @import("value.zig");

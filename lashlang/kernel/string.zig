@@ -2,14 +2,23 @@
 //!
 //! A `Str` knows its bytes and its code points; when the two are equal the text is ASCII and indexing
 //! is O(1). Otherwise an index walks from the nearest of start, end and the *crumb*, the place found
-//! last, so that a loop over positions stays linear. Bytes either follow in memory of the string's own
-//! (`cap` > 0, with room to append) or belong to a parent (`cap` = 0: a view; large slices are views,
-//! small ones are copied so that they do not keep a big text alive).
+//! last, so that a loop over positions stays linear.
+//!
+//! There are four forms, told apart by `cap`, the room for bytes that lies in the text's own block:
+//!
+//!  - short (up to `short_max`): header and bytes, nothing else. Most texts are words, so this is what counts;
+//!    a walk through one is short enough to do without a crumb;
+//!  - long (above): header, `Tail`, bytes;
+//!  - view (`cap` = 0): header and `Tail`; the bytes belong to the parent named there. Large slices are views,
+//!    small ones are copied so that they do not keep a big text alive;
+//!  - static (`cap` = 0): a header only, its bytes in the module. Static texts are short, ASCII and never freed,
+//!    so nobody ever looks for their tail.
 
 const std = @import("std");
 const heap = @import("heap.zig");
 const state = @import("state.zig");
 const utf8 = @import("utf8.zig");
+const runs = @import("bytes.zig");
 
 const Error = state.Error;
 
@@ -19,6 +28,18 @@ const view_min = 1024;
 /// Mixed into every hash; set by the host so that nobody can prepare colliding keys.
 pub var hash_seed: u64 = 0;
 
+/// Room for bytes up to which a text is short: its block is then one of the heap's small ones.
+const short_max = heap.small_max - @sizeOf(Str);
+
+/// What long texts and views have behind the header.
+const Tail = extern struct {
+    /// The place found last: a byte offset and its code point index; none while that is 0.
+    crumb_byte: u32 = 0,
+    crumb_char: u32 = 0,
+    /// Whose bytes a view shows.
+    parent: ?*Str = null,
+};
+
 pub const Str = extern struct {
     rc: u32 = 1,
     /// UTF-8 bytes.
@@ -27,11 +48,8 @@ pub const Str = extern struct {
     chars: u32,
     /// Hash of the bytes, 0 while unknown.
     hash: u32 = 0,
-    /// Bytes of own storage, 0 for a view and for static texts.
+    /// Bytes of room in the text's own block, 0 for a view and for static texts.
     cap: u32,
-    crumb_byte: u32 = 0,
-    crumb_char: u32 = 0,
-    parent: ?*Str = null,
     ptr: [*]u8,
 
     pub inline fn bytes(self: *const Str) []const u8 {
@@ -51,22 +69,59 @@ pub const Str = extern struct {
         if (self.rc > 1) self.rc -= 1 else self.destroy();
     }
 
-    pub noinline fn destroy(self: *Str) void {
-        if (self.parent) |parent| parent.release();
-        if (self.cap > 0) heap.free(@alignCast(self.ptr), self.cap);
-        heap.free(@ptrCast(@alignCast(self)), @sizeOf(Str));
+    pub inline fn destroy(self: *Str) void {
+        if (self.isShort()) {
+            heap.free(@ptrCast(@alignCast(self)), @sizeOf(Str) + self.cap);
+        } else self.destroyLong();
+    }
+
+    noinline fn destroyLong(self: *Str) void {
+        const parent = self.tail().parent;
+        heap.free(@ptrCast(@alignCast(self)), self.blockSize());
+        if (parent) |whole| whole.release();
+    }
+
+    inline fn isShort(self: *const Str) bool {
+        return self.cap -% 1 < short_max;
+    }
+
+    /// What is behind the header of a long text or a view.
+    inline fn tail(self: *Str) *Tail {
+        return @ptrFromInt(@intFromPtr(self) + @sizeOf(Str));
+    }
+
+    /// Size of the block of a text that is not static.
+    inline fn blockSize(self: *const Str) usize {
+        return @sizeOf(Str) + if (self.isShort()) self.cap else @sizeOf(Tail) + @as(usize, self.cap);
     }
 
     /// The hash of the bytes, computed once.
     pub inline fn hashed(self: *Str) u32 {
-        if (self.hash == 0) self.hash = hashOf(self.bytes());
+        if (self.hash == 0) self.hash = if (self.isWord()) hashOfEnd(hashStart(self.len), self.word()) else hashOf(self.bytes());
         return self.hash;
     }
 
-    pub fn eql(a: *Str, b: *Str) bool {
+    /// Whether the text is at most eight bytes in a short text's own room, which is never less than eight.
+    inline fn isWord(self: *const Str) bool {
+        return self.isShort() and self.len <= 8;
+    }
+
+    /// The bytes of such a text, followed by zeros.
+    inline fn word(self: *const Str) u64 {
+        const all = std.mem.readInt(u64, @as([*]const u8, @ptrCast(self))[@sizeOf(Str)..][0..8], .little);
+        return if (self.len < 8) all & ((@as(u64, 1) << @intCast(self.len * 8)) - 1) else all;
+    }
+
+    pub inline fn eql(a: *Str, b: *Str) bool {
         if (a == b) return true;
         if (a.len != b.len) return false;
         if (a.hash != 0 and b.hash != 0 and a.hash != b.hash) return false;
+        return a.eqlBytes(b);
+    }
+
+    /// As `eql`, for texts of the same length and hash.
+    pub inline fn eqlBytes(a: *Str, b: *Str) bool {
+        if (a.isWord() and b.isShort()) return a.word() == b.word();
         return std.mem.eql(u8, a.bytes(), b.bytes());
     }
 
@@ -79,14 +134,15 @@ pub const Str = extern struct {
         var from_byte: u32 = 0;
         var from_char: u32 = 0;
         var best = index;
-        if (self.crumb_char != 0) {
-            const distance = if (index > self.crumb_char) index - self.crumb_char else self.crumb_char - index;
+        const crumbs = if (self.isShort()) null else self.tail();
+        if (crumbs) |crumb| if (crumb.crumb_char != 0) {
+            const distance = if (index > crumb.crumb_char) index - crumb.crumb_char else crumb.crumb_char - index;
             if (distance < best) {
                 best = distance;
-                from_byte = self.crumb_byte;
-                from_char = self.crumb_char;
+                from_byte = crumb.crumb_byte;
+                from_char = crumb.crumb_char;
             }
-        }
+        };
         if (self.chars - index < best) {
             from_byte = self.len;
             from_char = self.chars;
@@ -95,24 +151,28 @@ pub const Str = extern struct {
             utf8.advance(text, from_byte, index - from_char)
         else
             utf8.retreat(text, from_byte, from_char - index);
-        self.crumb_byte = @intCast(found);
-        self.crumb_char = index;
+        if (crumbs) |crumb| {
+            crumb.crumb_byte = @intCast(found);
+            crumb.crumb_char = index;
+        }
         return @intCast(found);
     }
 
     /// Code point index of a byte offset that stands at the start of a code point (or at the end).
     pub fn indexOf(self: *Str, offset: u32) u32 {
         if (self.isAscii()) return offset;
+        if (self.isShort()) return @intCast(utf8.count(self.ptr[0..offset]));
+        const crumb = self.tail();
         var from_byte: u32 = 0;
         var from_char: u32 = 0;
-        if (self.crumb_char != 0 and self.crumb_byte <= offset) {
-            from_byte = self.crumb_byte;
-            from_char = self.crumb_char;
+        if (crumb.crumb_char != 0 and crumb.crumb_byte <= offset) {
+            from_byte = crumb.crumb_byte;
+            from_char = crumb.crumb_char;
         }
         const index: u32 = from_char + @as(u32, @intCast(utf8.count(self.ptr[from_byte..offset])));
         if (index != 0) {
-            self.crumb_byte = offset;
-            self.crumb_char = index;
+            crumb.crumb_byte = offset;
+            crumb.crumb_char = index;
         }
         return index;
     }
@@ -125,52 +185,62 @@ pub const Str = extern struct {
     }
 
     /// The part between two byte offsets, which holds `chars` code points.
-    pub fn part(self: *Str, first: u32, last: u32, chars: u32) Error!*Str {
+    pub inline fn part(self: *Str, first: u32, last: u32, chars: u32) Error!*Str {
         const size = last - first;
         if (size == self.len) return self.retain();
         if (size < view_min) return copyKnown(self.ptr[first..last], chars);
-        const root = self.parent orelse self;
-        const view = try allocHeader();
-        view.* = .{ .len = size, .chars = chars, .cap = 0, .parent = root.retain(), .ptr = self.ptr + first };
-        return view;
+        return self.view(first, size, chars);
     }
 
-    /// Append to a string nobody else refers to, in place where there is room; otherwise with doubled room.
-    /// Checks `string_size`; on failure nothing has changed.
-    pub fn appendUnique(self: *Str, more: []const u8, more_chars: u32) Error!void {
-        try checkSize(@as(u64, self.len) + more.len);
-        try self.extend(more, more_chars);
-    }
-
-    /// As `appendUnique`, without the limit.
-    fn extend(self: *Str, more: []const u8, more_chars: u32) Error!void {
-        const total = @as(u64, self.len) + more.len;
-        if (total > 0xefff_0000) return error.OutOfMemory;
-        if (total > self.cap) try self.grow(@intCast(total));
-        @memcpy(self.ptr[self.len..][0..more.len], more);
-        self.len = @intCast(total);
-        self.chars += more_chars;
-        self.hash = 0;
-    }
-
-    fn grow(self: *Str, total: u32) Error!void {
-        const room: u32 = @intCast(@min(@as(u64, total) + total / 2 + 32, @max(total, 0xefff_0000)));
-        if (self.cap > 0) {
-            self.ptr = try heap.realloc(@alignCast(self.ptr), self.cap, room);
-        } else {
-            const moved = try heap.alloc(room);
-            @memcpy(moved[0..self.len], self.bytes());
-            if (self.parent) |parent| parent.release();
-            self.parent = null;
-            self.ptr = moved;
-        }
-        self.cap = room;
+    fn view(self: *Str, first: u32, size: u32, chars: u32) Error!*Str {
+        // A text that has so long a part is no short one, and static ones are: there is a tail.
+        const root = self.tail().parent orelse self;
+        const made: *Str = @ptrCast(try heap.alloc(@sizeOf(Str) + @sizeOf(Tail)));
+        made.* = .{ .len = size, .chars = chars, .cap = 0, .ptr = self.ptr + first };
+        made.tail().* = .{ .parent = root.retain() };
+        return made;
     }
 };
 
-fn allocHeader() Error!*Str {
-    return @ptrCast(try heap.alloc(@sizeOf(Str)));
+/// Append to the string in `slot`, which nobody else refers to: in place where there is room; otherwise it moves to
+/// where there is half as much again. Checks `string_size`; on failure nothing has changed.
+pub fn appendTo(slot: **Str, more: []const u8, more_chars: u32) Error!void {
+    try checkSize(@as(u64, slot.*.len) + more.len);
+    try extend(slot, more, more_chars);
 }
+
+/// As `appendTo`, without the limit.
+fn extend(slot: **Str, more: []const u8, more_chars: u32) Error!void {
+    const total = @as(u64, slot.*.len) + more.len;
+    if (total > most_bytes) return error.OutOfMemory;
+    if (total > slot.*.cap) slot.* = try grow(slot.*, @intCast(total));
+    const self = slot.*;
+    runs.copy(self.ptr + self.len, more.ptr, more.len);
+    self.len = @intCast(total);
+    self.chars += more_chars;
+    self.hash = 0;
+}
+
+/// The same text with room for `total` bytes and more; `self` is gone then.
+noinline fn grow(self: *Str, total: u32) Error!*Str {
+    const room: u32 = @intCast(@min(@as(u64, total) + total / 2 + 32, most_bytes));
+    if (self.cap > short_max) {
+        const size = @sizeOf(Str) + @sizeOf(Tail);
+        const moved: *Str = @ptrCast(try heap.realloc(@ptrCast(@alignCast(self)), size + self.cap, size + room));
+        moved.cap = room;
+        moved.ptr = @as([*]u8, @ptrCast(moved)) + size;
+        return moved;
+    }
+    const moved = try allocUnlimited(room);
+    @memcpy(moved.ptr[0..self.len], self.bytes());
+    moved.len = self.len;
+    moved.chars = self.chars;
+    self.destroy();
+    return moved;
+}
+
+/// No text has more bytes than this.
+const most_bytes = 0xefff_0000;
 
 /// Check the limit `string_size` for a text of `size` bytes.
 pub inline fn checkSize(size: u64) Error!void {
@@ -186,12 +256,35 @@ pub fn alloc(size: usize) Error!*Str {
 
 /// As `alloc`, without the limit: for names and constants, which are no results of the program.
 pub fn allocUnlimited(size: usize) Error!*Str {
-    if (size > 0xefff_0000) return error.OutOfMemory;
-    const self = try allocHeader();
-    errdefer heap.free(@ptrCast(@alignCast(self)), @sizeOf(Str));
-    const storage: u32 = @intCast(@max(size, 1));
-    const memory = try heap.alloc(storage);
-    self.* = .{ .len = @intCast(size), .chars = @intCast(size), .cap = storage, .ptr = memory };
+    return take(size) orelse error.OutOfMemory;
+}
+
+/// As `allocUnlimited`, null when there is no memory.
+inline fn take(size: usize) ?*Str {
+    if (size > short_max) return takeLong(size);
+    const block = std.mem.alignForward(usize, @sizeOf(Str) + @as(usize, @max(size, 8)), 16);
+    const memory = heap.allocOrNull(block) orelse return null;
+    const self: *Str = @ptrCast(memory);
+    self.* = .{
+        .len = @intCast(size),
+        .chars = @intCast(size),
+        .cap = @intCast(block - @sizeOf(Str)),
+        .ptr = memory + @sizeOf(Str),
+    };
+    return self;
+}
+
+noinline fn takeLong(size: usize) ?*Str {
+    if (size > most_bytes) return null;
+    const memory = heap.allocOrNull(@sizeOf(Str) + @sizeOf(Tail) + size) orelse return null;
+    const self: *Str = @ptrCast(memory);
+    self.* = .{
+        .len = @intCast(size),
+        .chars = @intCast(size),
+        .cap = @intCast(size),
+        .ptr = memory + @sizeOf(Str) + @sizeOf(Tail),
+    };
+    self.tail().* = .{};
     return self;
 }
 
@@ -201,29 +294,44 @@ pub fn copy(text: []const u8) Error!*Str {
 }
 
 /// As `copy`, when the number of code points is known.
-pub fn copyKnown(text: []const u8, chars: u32) Error!*Str {
+pub inline fn copyKnown(text: []const u8, chars: u32) Error!*Str {
     if (text.len == 0) return empty();
     if (text.len == 1) return ascii(text[0]);
-    const self = try alloc(text.len);
-    @memcpy(self.ptr[0..text.len], text);
-    self.chars = chars;
-    return self;
+    try checkSize(text.len);
+    return copied(text.ptr, text.len, chars) orelse error.OutOfMemory;
 }
 
 /// As `copy`, without the limit `string_size`.
 pub fn copyUnlimited(text: []const u8) Error!*Str {
-    const self = try allocUnlimited(text.len);
-    @memcpy(self.ptr[0..text.len], text);
-    self.chars = @intCast(utf8.count(text));
+    return copied(text.ptr, text.len, @intCast(utf8.count(text))) orelse error.OutOfMemory;
+}
+
+fn copied(from: [*]const u8, size: usize, chars: u32) ?*Str {
+    const self = take(size) orelse return null;
+    runs.copy(self.ptr, from, size);
+    self.chars = chars;
+    return self;
+}
+
+/// The part [first, last) of an ASCII text that is longer than this part by eight bytes or more; both offsets are its bytes.
+pub inline fn copyWithin(text: *Str, first: u32, last: u32) Error!*Str {
+    const size = last - first;
+    if (size -% 2 > 6 or text.len - first < 8) return text.part(first, last, size);
+    // All of a short word with one load and one store, so that its length decides no branch.
+    try checkSize(size);
+    const self = take(8) orelse return error.OutOfMemory;
+    self.len = size;
+    self.chars = size;
+    @as(*align(1) u64, @ptrCast(self.ptr)).* = @as(*align(1) const u64, @ptrCast(text.ptr + first)).*;
     return self;
 }
 
 /// A string of one text after the other.
-pub fn concat(a: *const Str, b: *const Str) Error!*Str {
-    const self = try alloc(@as(usize, a.len) + b.len);
-    @memcpy(self.ptr[0..a.len], a.bytes());
-    @memcpy(self.ptr[a.len..][0..b.len], b.bytes());
-    self.chars = a.chars + b.chars;
+pub fn concat(a: []const u8, a_chars: u32, b: []const u8, b_chars: u32) Error!*Str {
+    const self = try alloc(a.len + b.len);
+    runs.copy(self.ptr, a.ptr, a.len);
+    runs.copy(self.ptr + a.len, b.ptr, b.len);
+    self.chars = a_chars + b_chars;
     return self;
 }
 
@@ -256,25 +364,41 @@ pub fn static(comptime text: []const u8) *Str {
     const Holder = struct {
         var self: Str = .{ .rc = forever, .len = text.len, .chars = text.len, .cap = 0, .ptr = @constCast(text.ptr) };
     };
+    comptime std.debug.assert(text.len < view_min);
     comptime for (text) |byte| std.debug.assert(byte < 128);
     return Holder.self.retain();
 }
 
-/// Hash of a text: multiply-and-fold over 8-byte words, as in wyhash (Wang Yi, 2019). Never 0.
+/// Hash of a text: multiply-and-fold over 8-byte words, as in wyhash (Wang Yi, 2019); the last word, of one to
+/// eight bytes, is filled up with zeros. Never 0.
 pub fn hashOf(text: []const u8) u32 {
-    var h: u64 = hash_seed ^ (0x9e3779b97f4a7c15 +% @as(u64, text.len));
+    var h = hashStart(text.len);
     var rest = text;
-    while (rest.len >= 8) : (rest = rest[8..]) h = fold(h ^ std.mem.readInt(u64, rest[0..8], .little));
-    var tail: u64 = 0;
-    if (rest.len >= 4) {
-        tail = std.mem.readInt(u32, rest[0..4], .little);
-        tail |= @as(u64, std.mem.readInt(u32, rest[rest.len - 4 ..][0..4], .little)) << 32;
-    } else if (rest.len > 0) {
-        tail = @as(u64, rest[0]) | @as(u64, rest[rest.len >> 1]) << 8 | @as(u64, rest[rest.len - 1]) << 16;
-    }
-    h = fold(h ^ tail);
+    while (rest.len > 8) : (rest = rest[8..]) h = fold(h ^ std.mem.readInt(u64, rest[0..8], .little));
+    return hashOfEnd(h, lastWord(rest));
+}
+
+inline fn hashStart(len: usize) u64 {
+    return hash_seed ^ (0x9e3779b97f4a7c15 +% @as(u64, len));
+}
+
+inline fn hashOfEnd(before: u64, end: u64) u32 {
+    const h = fold(before ^ end);
     const folded: u32 = @truncate(h ^ (h >> 32));
     return if (folded == 0) 1 else folded;
+}
+
+/// Up to eight bytes, followed by zeros. Loads may overlap: what they have in common is the same.
+inline fn lastWord(rest: []const u8) u64 {
+    const len = rest.len;
+    if (len == 8) return std.mem.readInt(u64, rest[0..8], .little);
+    if (len >= 4) {
+        const end: u64 = std.mem.readInt(u32, rest[len - 4 ..][0..4], .little);
+        return std.mem.readInt(u32, rest[0..4], .little) | end << @intCast((len - 4) * 8);
+    }
+    var word: u64 = 0;
+    for (rest, 0..) |byte, i| word |= @as(u64, byte) << @intCast(i * 8);
+    return word;
 }
 
 inline fn fold(x: u64) u64 {
@@ -297,7 +421,7 @@ pub const Builder = struct {
             self.text.?.len = 0;
             self.text.?.chars = 0;
         }
-        if (self.limited) try self.text.?.appendUnique(more, 0) else try self.text.?.extend(more, 0);
+        if (self.limited) try appendTo(&self.text.?, more, 0) else try extend(&self.text.?, more, 0);
     }
 
     pub fn length(self: *const Builder) usize {
@@ -331,16 +455,41 @@ test "offsets are found from the start, the end and the crumb" {
     try std.testing.expectEqual(@as(u64, 0), heap.used());
 }
 
+test "a hash depends on the bytes alone, not on the form of the text" {
+    heap.reset();
+    heap.init(16 << 20);
+    const text = "0123456789abcdefghij";
+    for (0..text.len + 1) |len| {
+        const own = try copyUnlimited(text[0..len]);
+        const other = try allocUnlimited(40);
+        @memset(other.ptr[0..40], 'x');
+        @memcpy(other.ptr[0..len], text[0..len]);
+        other.len = @intCast(len);
+        other.chars = @intCast(len);
+        try std.testing.expectEqual(hashOf(text[0..len]), own.hashed());
+        try std.testing.expectEqual(own.hashed(), other.hashed());
+        try std.testing.expect(own.eql(other));
+        if (len > 0) {
+            other.ptr[len - 1] ^= 1;
+            other.hash = 0;
+            try std.testing.expect(!own.eql(other));
+        }
+        own.release();
+        other.release();
+    }
+    try std.testing.expectEqual(@as(u64, 0), heap.used());
+}
+
 test "views keep their parent alive and appending to one detaches it" {
     heap.reset();
     heap.init(16 << 20);
     const text = try copy("0123456789" ** 1000);
     const view = try text.slice(10, 5010);
-    const inner = try view.slice(10, 2010);
+    var inner = try view.slice(10, 2010);
     text.release();
     view.release();
     try std.testing.expectEqualStrings("0123456789" ** 200, inner.bytes());
-    try inner.appendUnique("é", 1);
+    try appendTo(&inner, "é", 1);
     try std.testing.expectEqual(@as(u32, 2001), inner.chars);
     try std.testing.expectEqualStrings("0123456789" ** 200 ++ "é", inner.bytes());
     inner.release();

@@ -33,8 +33,11 @@ const Frame = struct { container: *anyopaque, index: u32, is_list: bool };
 const unit = 16;
 
 /// The expanded size of a value (chapter 16), or some number above `cap` as soon as it is known to be larger.
-pub fn expandedSize(root: Value, cap: u64) u64 {
-    if (!root.isContainer()) return leafSize(root);
+pub inline fn expandedSize(root: Value, cap: u64) u64 {
+    return if (root.isContainer()) expandedSizeBelow(root, cap) else leafSize(root);
+}
+
+fn expandedSizeBelow(root: Value, cap: u64) u64 {
     var frames: [depth_max + 1]Frame = undefined;
     var depth: usize = 0;
     var total: u64 = unit;

@@ -44,11 +44,22 @@ pub fn variables() Error!*Record {
     return globals.?;
 }
 
+/// Forget the variables and everything kept for the next block, for tests that count what is left.
+pub fn forget() void {
+    if (globals) |shared| shared.release();
+    globals = null;
+    if (ready_cap > 0) heap.free(@ptrCast(@alignCast(ready)), ready_cap * @sizeOf(*Fiber));
+    ready_cap = 0;
+    fibers.freeBound();
+    effects.reset();
+    projection.clear();
+}
+
 pub fn isRunning() bool {
     return main_fiber != null;
 }
 
-/// Whether fibers are left to run before anything can be answered.
+/// Whether fibers are left to run before a request can be answered.
 pub fn isMidSlice() bool {
     return ready_len > 0;
 }
@@ -122,7 +133,7 @@ fn failBlock(at: u32) Outcome {
 }
 
 /// Fail the block with an error that arose outside any instruction.
-fn failWith(err: Error) Outcome {
+pub fn failWith(err: Error) Outcome {
     if (err == error.OutOfMemory) state.exceeded(.memory) catch {};
     return failBlock(main_fiber.?.pc);
 }
@@ -185,6 +196,7 @@ fn depthOf(f: *const Fiber) u32 {
 
 /// Run until the host is needed.
 pub fn drive() Outcome {
+    if (projection.anyPending()) return .reads;
     while (ready_len > 0) {
         ready_len -= 1;
         const f = ready[ready_len];
@@ -215,13 +227,16 @@ pub fn drive() Outcome {
             },
         }
     }
-    return if (projection.anyPending()) .reads else .waiting;
+    return .waiting;
 }
 
 fn blocked(f: *Fiber) ?Outcome {
     if (f.reads_pending > 0) {
         f.status = .reads;
-    } else if (f.status == .branches) {
+        // Before any other branch runs: with its value at hand this one would have made its request first.
+        return .reads;
+    }
+    if (f.status == .branches) {
         const children = f.children;
         if (ready_len + children.len > ready_cap) growReady(@intCast(children.len)) catch |err| return failWith(err);
         var i = children.len;

@@ -299,8 +299,10 @@ pub const Reader = struct {
                 if (try inner.array() != 3) return error.Malformed;
                 const ref = try inner.small();
                 const name = try newText(try inner.text(), trust);
-                errdefer name.release();
-                const steps = try inner.path(trust);
+                const steps = inner.path(trust) catch |err| {
+                    name.release();
+                    return err;
+                };
                 return Value.fromProjection(try value.Projection.create(ref, name, steps));
             },
             else => return error.Malformed,
@@ -376,8 +378,10 @@ fn finished(container: Value, trust: Trust) state.Error!Value {
 fn makeImage(id: []const u8, label: []const u8, size: u64, width: ?u32, height: ?u32, trust: Trust) state.Error!Value {
     if (size > std.math.maxInt(i64)) return state.fail(.internal_error, .none, "an image of impossible size", .{});
     const id_text = try newText(id, trust);
-    errdefer id_text.release();
-    const label_text = try newText(label, trust);
+    const label_text = newText(label, trust) catch |err| {
+        id_text.release();
+        return err;
+    };
     return Value.fromImage(try value.Image.create(id_text, label_text, size, width, height));
 }
 
@@ -411,20 +415,48 @@ fn extent(v: Value) ?u32 {
 /// How numbers that JSON does not have are written: as null (chapter 4, "Value -> JSON") or as they are.
 pub const Exactness = enum { json, exact };
 
-/// Space kept at the front of a writer's buffer for a head that is known only at the end.
-pub const head_room = 32;
+/// Bytes of the head `[first, second, [...` that is written by `Writer.head` in front of what was collected before.
+pub const head_room = 1 + 9 + 9 + 5;
+
+/// A message buffer up to this size is kept for the next message.
+const buffer_kept = 4096;
 
 pub const Writer = struct {
     buffer: []align(16) u8 = &.{},
     len: usize = 0,
 
-    /// Empty the buffer, giving a large one back.
+    /// Empty the buffer, giving back what a large one has beyond `buffer_kept`; so a writer that once had these
+    /// many bytes can always write as many again.
     pub fn clear(self: *Writer) void {
-        if (self.buffer.len > 256 * 1024) {
-            heap.free(self.buffer.ptr, self.buffer.len);
-            self.buffer = &.{};
+        if (self.buffer.len > buffer_kept) {
+            // Shrinking happens in place and cannot fail.
+            const kept = heap.reallocMessage(self.buffer.ptr, self.buffer.len, buffer_kept) catch unreachable;
+            self.buffer = kept[0..buffer_kept];
         }
         self.len = 0;
+    }
+
+    /// Give the whole buffer back.
+    pub fn deinit(self: *Writer) void {
+        if (self.buffer.len > 0) heap.freeMessage(self.buffer.ptr, self.buffer.len);
+        self.* = .{};
+    }
+
+    /// Make room for a head in an empty buffer.
+    pub fn keepHeadRoom(self: *Writer) error{OutOfMemory}!void {
+        _ = try self.room(head_room);
+    }
+
+    /// Write the head of a message whose `count` last items were collected behind `keepHeadRoom`; cannot fail.
+    pub fn head(self: *Writer, first: u64, second: u64, count: u32) void {
+        const out = self.buffer[0..head_room];
+        out[0] = 0x93;
+        out[1] = 0xcf;
+        std.mem.writeInt(u64, out[2..10], first, .big);
+        out[10] = 0xcf;
+        std.mem.writeInt(u64, out[11..19], second, .big);
+        out[19] = 0xdd;
+        std.mem.writeInt(u32, out[20..24], count, .big);
     }
 
     pub fn written(self: *const Writer) []const u8 {
@@ -436,9 +468,9 @@ pub const Writer = struct {
         if (total > self.buffer.len) {
             const size = @max(total, self.buffer.len + self.buffer.len / 2, 1024);
             const grown = if (self.buffer.len == 0)
-                try heap.alloc(size)
+                try heap.allocMessage(size)
             else
-                try heap.realloc(self.buffer.ptr, self.buffer.len, size);
+                try heap.reallocMessage(self.buffer.ptr, self.buffer.len, size);
             self.buffer = grown[0..size];
         }
         defer self.len = total;
@@ -556,12 +588,12 @@ pub const Writer = struct {
 
     /// Write an extension whose payload is written by `payload`, with a 32-bit length patched in.
     fn extended(self: *Writer, kind: u8, context: anytype, comptime payload: fn (*Writer, @TypeOf(context)) state.Error!void) state.Error!void {
-        const head = self.len;
+        const start = self.len;
         _ = try self.room(6);
         try payload(self, context);
-        const out = self.buffer[head..][0..6];
+        const out = self.buffer[start..][0..6];
         out[0] = 0xc9;
-        std.mem.writeInt(u32, out[1..5], @intCast(self.len - head - 6), .big);
+        std.mem.writeInt(u32, out[1..5], @intCast(self.len - start - 6), .big);
         out[5] = kind;
     }
 
@@ -615,8 +647,8 @@ test "values survive writing and reading" {
     try std.testing.expectEqualSlices(u8, writer.written(), again.written());
     back.release();
     v.release();
-    heap.free(writer.buffer.ptr, writer.buffer.len);
-    heap.free(again.buffer.ptr, again.buffer.len);
+    writer.deinit();
+    again.deinit();
     clearKeys();
     try std.testing.expectEqual(@as(u64, 0), heap.used());
 }

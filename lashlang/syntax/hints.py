@@ -22,7 +22,7 @@ ARROW: Final = "there are no functions; use a comprehension such as `[f(x) for x
 INLINE_IF: Final = "`if` is a statement; choose a value with `cond ? a : b`"
 INLINE_FOR: Final = "`for` is a statement; to make a list put it in brackets: `[f(x) for x in xs]`"
 SLICE: Final = "take a part with `slice(xs, a, b)`"
-SPREAD: Final = "there is no `...`; join records with `merge(r, { k: v })` and lists with `xs + ys`"
+SPREAD: Final = "nothing is spread with `...` or `*`; join records with `merge(r, { k: v })` and lists with `xs + ys`"
 KEY: Final = "a computed key is assigned: `r = {}`, then `r[k] = v`"
 PARALLEL: Final = (
     "branches stand in braces: `parallel { call a {} call b {} }`; "
@@ -31,11 +31,15 @@ PARALLEL: Final = (
 CHAIN: Final = "comparisons do not chain; write `a < b and b < c`"
 NOT: Final = "`not` binds loosely; put it in parentheses, or write `!x`"
 INCREMENT: Final = "write `x += 1` or `x -= 1`"
-EQUAL: Final = "compare with `==`; only a variable or a path on one, such as `x.a[0]`, can be assigned to"
+EQUAL: Final = (
+    "compare with `==`; an assignment is a statement of its own, to a variable or a path on one such as `x.a[0]`"
+)
+NAMED_ARGUMENT: Final = "arguments of builtins have no names: `sort(xs, true)`; compare with `==`"
 POWER: Final = "powers are written `pow(x, y)`"
 TUPLE: Final = "there are no tuples; give one value, such as the list `[a, b]` or the record `{ a: a, b: b }`"
 LOOP_NAMES: Final = "a loop has one name or two: `for x in xs`, `for k, v in r`; take longer lists apart in its body"
-RECORD: Final = "separate entries with commas"
+LOOP_HEAD: Final = "loops have no parentheses: `for x in xs { … }`, `for k, v in r { … }`; to count, `for i in range(n) { … }`"
+RECORD: Final = "separate entries with commas, and close the braces after the last one"
 TYPE: Final = "inside a type write `Type { … }` for a record and `list[str]` for a list"
 
 _NO_FUNCTIONS: Final = "there are no functions or classes; write the steps out, or use a comprehension"
@@ -60,13 +64,20 @@ _FOREIGN: Final[dict[str, str]] = {
 }
 
 _METHODS: Final[dict[str, str]] = {
-    "append": "`xs = push(xs, v)`",
+    **dict.fromkeys(("append", "push"), "`xs = push(xs, v)`"),
+    **dict.fromkeys(("extend", "concat"), "`xs + ys`"),
+    **dict.fromkeys(("map", "filter"), "a comprehension: `[f(x) for x in xs if cond]`"),
+    "forEach": "a loop: `for x in xs { … }`",
+    "join": "`join(xs, sep)`, the list first",
+    **dict.fromkeys(("substring", "substr"), "`slice(s, a, b)`"),
+    **dict.fromkeys(("index", "indexOf"), "`find(s, part)`"),
+    "toString": "`to_string(x)`",
     **dict.fromkeys(("length", "size"), "`len(x)`"),
     "strip": "`trim(s)`",
     "startswith": "`starts_with(s, prefix)`",
     "endswith": "`ends_with(s, suffix)`",
     **dict.fromkeys(("includes", "has"), "`x in xs`"),
-    "get": "`rec[key]`",
+    "get": "`rec[key]`, or `rec[key] ?? default`",
     "entries": "`items(r)`",
     "splitlines": "`lines(s)`",
     "toLowerCase": "`lower(s)`",
@@ -155,12 +166,16 @@ def _builtins() -> Iterable[str]:
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
-    """The candidate with the least edit distance from `name`, 2 at most; the first of several."""
+    """The candidate with the least edit distance from `name`, 2 at most; the first of several.
+
+    Names that share nothing are no candidates: every name of one letter is one edit away from any other.
+    """
     best, best_distance = None, 3
     for candidate in candidates:
-        if abs(len(candidate) - len(name)) < best_distance:
+        shorter, longer = sorted((len(name), len(candidate)))
+        if longer - shorter < best_distance:
             distance = _distance(name, candidate)
-            if distance < best_distance:
+            if distance < best_distance and distance <= shorter and distance < longer:
                 best, best_distance = candidate, distance
     return best
 

@@ -20,12 +20,14 @@ from lashlang.syntax.kinds import (
     COLON,
     COMMA,
     COMPARE,
+    COMPOUND,
     DOT,
     ELSE,
     END,
     ENUM,
     EQUAL,
     FOR,
+    FOREIGN,
     IDENTIFIERS,
     IF,
     IN,
@@ -92,6 +94,14 @@ class Failure:
         """Whether *before* can end an expression."""
         return self.kind(-1) in _OPERAND_ENDS or self.label(-1) in (WORDKEY, UNWRAP)
 
+    def after_statement(self) -> bool:
+        """Whether *before* is a complete statement, a name alone."""
+        return PRINT in self.expected and self.symbols[-2:-1] == ["statements"]
+
+    def in_expression(self) -> bool:
+        """Whether an expression, or what continues one, could stand here."""
+        return NUMBER in self.expected or self.after_operand()
+
     def openers(self) -> list[int]:
         """The tokens that open the brackets around the found token, outermost first."""
         opened: list[int] = []
@@ -151,18 +161,27 @@ def _call(at: Failure) -> str | None:
 def _arrow(at: Failure) -> str | None:
     found_equal = at.kind() == EQUAL and at.text(1)[:1] == ">" and at.tight(1)
     found_greater = at.text()[:1] == ">" and at.tight() and at.kind(-1) == EQUAL
-    return hints.ARROW if found_equal or found_greater or at.text(-1) == "lambda" else None
+    # `lambda x: …` reads as a variable `lambda` and a statement `x`, so that the colon is found.
+    function = at.text(-1) == "lambda" or (at.kind() in (COLON, COMMA) and at.text(-2) == "lambda")
+    return hints.ARROW if found_equal or found_greater or function else None
+
+
+def _foreign(at: Failure) -> str | None:
+    # `try:`; with something to work on behind it, the word itself is the error.
+    statement = at.kind() == COLON and at.kind(-1) == FOREIGN and at.after_statement()
+    return hints.foreign_word(at.text(-1)) if statement else None
 
 
 def _inline_if(at: Failure) -> str | None:
     if at.kind() == IF:
-        return hints.INLINE_IF if at.kind(1) != COLON else None  # with a colon it is a key
+        # With a colon it is a key.
+        return hints.INLINE_IF if at.kind(1) != COLON and at.in_expression() else None
     # An `else` tells of a conditional whose `if` was taken for a filter: `[x for x in xs if c else y]`.
     return hints.INLINE_IF if at.kind() == ELSE and at.innermost() == LBRACKET else None
 
 
 def _inline_for(at: Failure) -> str | None:
-    return hints.INLINE_FOR if at.kind() == FOR and at.kind(1) != COLON else None
+    return hints.INLINE_FOR if at.kind() == FOR and at.kind(1) != COLON and at.in_expression() else None
 
 
 def _method(at: Failure) -> str | None:
@@ -176,8 +195,8 @@ def _slice(at: Failure) -> str | None:
 
 
 def _spread(at: Failure) -> str | None:
-    begins = at.label(-1) in (LBRACE, LBRACKET, APPLY, COMMA)
-    return hints.SPREAD if at.kind() == DOT and begins else None
+    begins = at.label(-1) in (LBRACE, LBRACKET, APPLY, COMMA) and PRINT not in at.expected
+    return hints.SPREAD if begins and (at.kind() == DOT or at.text() == "*") else None
 
 
 def _key(at: Failure) -> str | None:
@@ -210,14 +229,18 @@ def _increment(at: Failure) -> str | None:
         # `x++`: the second sign is found.
         ends = at.kind(1) in (END, RBRACE) or tokens.nl[at.index + 1]
         return hints.INCREMENT if ends and at.kind(-1) == PLUS and at.tight() and at.text() == "+" else None
-    # `x--`: both signs may begin an operand, and what follows them is found.
-    ends = at.kind() in (END, RBRACE) or tokens.nl[at.index]
-    return hints.INCREMENT if ends and at.kind(-1) == MINUS and at.kind(-2) == MINUS and at.tight(-1) else None
+    # `x--`: both signs may begin an operand, and what follows them is found, or the `=` behind that.
+    behind = -1 if at.kind() in (EQUAL, COMPOUND) and at.kind(-1) in IDENTIFIERS else 0
+    ends = at.kind() in (END, RBRACE) or tokens.nl[at.index + behind]
+    signs = at.kind(behind - 1) == MINUS and at.kind(behind - 2) == MINUS and at.tight(behind - 1)
+    return hints.INCREMENT if ends and signs else None
 
 
 def _equal(at: Failure) -> str | None:
     doubled = at.kind(-1) == COMPARE and at.text(-1) in ("==", "!=") and at.tight()
-    return hints.EQUAL if at.kind() == EQUAL and (doubled or at.after_operand()) else None
+    if at.kind() != EQUAL or not (doubled or at.after_operand()) or at.expected == {COLON}:
+        return None  # only a colon fits after the key of a record
+    return hints.NAMED_ARGUMENT if at.innermost() == APPLY and not doubled else hints.EQUAL
 
 
 def _power(at: Failure) -> str | None:
@@ -226,7 +249,7 @@ def _power(at: Failure) -> str | None:
 
 def _tuple(at: Failure) -> str | None:
     if at.kind() == LPAR and at.kind(-1) == FOR:
-        return hints.LOOP_NAMES
+        return hints.LOOP_HEAD
     if at.kind() == RPAR and at.label(-1) == LPAR:
         return hints.TUPLE
     if at.kind() != COMMA:
@@ -253,6 +276,7 @@ _ROWS: Final[tuple[Callable[[Failure], str | None], ...]] = (
     _amp,
     _call,
     _arrow,
+    _foreign,
     _inline_if,
     _inline_for,
     _method,

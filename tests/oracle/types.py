@@ -141,8 +141,9 @@ class Validation:
                 if not is_of(v, wanted):
                     raise Mismatch(path, f"wanted {wanted}, found {kind(v)}")
                 if isinstance(v, ListValue):
-                    for at, element in enumerate(v):
-                        self.check(element, schema.get("items"), f"{path}[{at}]")
+                    # Without `items` the elements meet no schema, so none of them is a check.
+                    for at, element in enumerate(v if "items" in schema else ()):
+                        self.check(element, schema["items"], f"{path}[{at}]")
                 elif wanted == "object":
                     self.check_fields(v, schema, path)
             case _:
