@@ -80,7 +80,8 @@ def by_kernel(source: str, tools: Mapping[str, Any], projected: Mapping[str, Any
                 for request, answer in zip(wave, host.answer(wave), strict=True)
             })  # fmt: skip
         outcome = step.outcome
-        state = {name: text(read(machine, name)) for name in machine.globals}
+        machine.limits = lashlang.Limits()  # the block's are over; they must not keep its variables from being read
+        state = {name: text(machine.globals[name]) for name in machine.globals}
         error = outcome.error
         return Result(
             outcome.status,
@@ -91,14 +92,6 @@ def by_kernel(source: str, tools: Mapping[str, Any], projected: Mapping[str, Any
             outcome.fuel,
             tuple(requests),
         )
-
-
-def read(machine: lashlang.Machine, name: str) -> object:
-    """A variable; one that is too large for the limit in force has no other text than this."""
-    try:
-        return machine.globals[name]
-    except lashlang.LanguageError:
-        return "too large to be read"
 
 
 def as_oracle(request: lashlang.Request) -> oracle.Request:
