@@ -213,7 +213,11 @@ def _may_be_image(value: Value) -> bool:
 def _is_special(record: dict[str, Value]) -> bool:
     """Whether fields are read by other rules than a record's: exactly a result wrapper (chapter 3), or an image."""
     keys = record.keys()
-    return _may_be_image(record) or (keys == {"ok", "value"} and record["ok"] is True) or (keys == {"ok", "error"} and record["ok"] is False)
+    return (
+        _may_be_image(record)
+        or (keys == {"ok", "value"} and record["ok"] is True)
+        or (keys == {"ok", "error"} and record["ok"] is False)
+    )
 
 
 def read_all(value: Value) -> Value:

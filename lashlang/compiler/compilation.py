@@ -87,8 +87,8 @@ def compile_tree(program: tree.Program, source: str, readonly: frozenset[str] = 
     found = survey(program, text)
 
     def build(names: frozenset[str]) -> Program:
-        emitter = _emit(program, found, names)
         try:
+            emitter = _emit(program, found, names)
             return Program(text.text, emitter, lambda other: _with_room(lambda: build(other)))
         except ProgramTooLarge as error:
             raise refusal(text, "source_too_large", str(error), 0, 0) from None

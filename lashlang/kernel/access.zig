@@ -53,10 +53,13 @@ fn isOneOf(key: []const u8, names: []const []const u8) bool {
 /// The value under a key, or null; a result wrapper has no other fields than its own.
 fn member(r: *Record, key: *Str) Error!Value {
     if (r.get(key)) |found| return found.retain();
-    if (r.isWrapper() and !isOneOf(key.bytes(), &.{ "ok", "value", "error" })) {
-        return state.fail(.type_error, .wrapper, "cannot read field `{s}` of a result wrapper", .{key.bytes()});
-    }
-    return Value.null;
+    return if (r.isWrapper()) absentOfWrapper(key) else Value.null;
+}
+
+/// What reading a key gives that a result wrapper has not: null for its own keys, else an error.
+pub fn absentOfWrapper(key: *Str) Error!Value {
+    if (isOneOf(key.bytes(), &.{ "ok", "value", "error" })) return Value.null;
+    return state.fail(.type_error, .wrapper, "cannot read field `{s}` of a result wrapper", .{key.bytes()});
 }
 
 fn imageField(image: *value.Image, key: []const u8) Value {

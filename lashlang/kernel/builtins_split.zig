@@ -42,7 +42,7 @@ fn splitAscii(pieces: *List, text: *Str, separator: u8) Error!void {
     var start: u32 = 0;
     while (true) {
         const end: u32 = if (places.next()) |place| @intCast(place) else text.len;
-        pieces.appendReserved(Value.fromStr(try string.copyWithin(text, start, end)));
+        pieces.appendReserved(Value.fromStr(try string.word(text, start, end)));
         if (end == text.len) return;
         start = end + 1;
     }

@@ -8,6 +8,7 @@ const std = @import("std");
 const state = @import("state.zig");
 const string = @import("string.zig");
 const utf8 = @import("utf8.zig");
+const runs = @import("bytes.zig");
 const search = @import("search.zig");
 const case = @import("case.zig");
 const number = @import("number.zig");
@@ -88,15 +89,21 @@ pub fn join(args: []const Value) Error!Value {
     var size = gaps * separator.len;
     var chars = gaps * separator.chars;
     for (items) |item| {
-        const bytes = try scalarText(item, &buffer);
-        size += bytes.len;
-        chars += if (item.tag == .string) item.asStr().chars else bytes.len;
+        if (item.tag == .string) {
+            size += item.asStr().len;
+            chars += item.asStr().chars;
+            continue;
+        }
+        const length = (try scalarText(item, &buffer)).len;
+        size += length;
+        chars += length;
     }
     const joined = try calling.allocText(size, chars);
     var at: usize = 0;
     for (items, 0..) |item, i| {
         if (i > 0) at += put(joined, at, separator.bytes());
-        at += put(joined, at, scalarText(item, &buffer) catch unreachable); // it worked above
+        const text = if (item.tag == .string) item.asStr().bytes() else scalarText(item, &buffer) catch unreachable; // it worked above
+        at += put(joined, at, text);
     }
     return calling.textResult(joined, items.len + chars);
 }
@@ -115,8 +122,8 @@ fn scalarText(v: Value, buffer: *[decimal.max_text]u8) Error![]const u8 {
     }
 }
 
-fn put(text: *Str, at: usize, bytes: []const u8) usize {
-    @memcpy(text.ptr[at..][0..bytes.len], bytes);
+inline fn put(text: *Str, at: usize, bytes: []const u8) usize {
+    runs.copy(text.ptr + at, bytes.ptr, bytes.len);
     return bytes.len;
 }
 

@@ -1,14 +1,16 @@
 //! Comparing and copying short runs of bytes. Most texts are words; for those a call (and in WebAssembly both
-//! `memcpy` and `memcmp` are calls) costs more than the work. So up to `inline_max` bytes are handled in place, as
-//! two blocks of a fixed size that may overlap, one at the start and one at the end.
+//! `memcpy` and `memcmp` are calls) costs more than the work. So up to `same_max` or
+//! `copy_max` bytes are handled in place, as two blocks of a fixed size that may overlap, one at the start and one at
+//! the end.
 
 const std = @import("std");
 
-const inline_max = 32;
+const same_max = 16;
+const copy_max = 32;
 
 /// Whether two runs of the same length are equal.
 pub inline fn same(a: [*]const u8, b: [*]const u8, len: usize) bool {
-    if (len > 16) return std.mem.eql(u8, a[0..len], b[0..len]);
+    if (len > same_max) return std.mem.eql(u8, a[0..len], b[0..len]);
     if (len >= 8) return sameEnds(u64, a, b, len);
     if (len >= 4) return sameEnds(u32, a, b, len);
     if (len >= 2) return sameEnds(u16, a, b, len);
@@ -22,7 +24,7 @@ inline fn sameEnds(comptime Block: type, a: [*]const u8, b: [*]const u8, len: us
 
 /// Copy a run to where it does not overlap.
 pub inline fn copy(to: [*]u8, from: [*]const u8, len: usize) void {
-    if (len > inline_max) {
+    if (len > copy_max) {
         @memcpy(to[0..len], from[0..len]);
     } else if (len >= 16) {
         copyEnds(@Vector(16, u8), to, from, len);

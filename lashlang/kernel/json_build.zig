@@ -103,7 +103,7 @@ const Reading = struct {
 
     fn build(self: *Reading) Error!Outcome {
         while (true) {
-            const token = self.scanner.next() catch |err| return .{ .invalid = err };
+            const token = @call(.always_inline, json_scan.Scanner.next, .{&self.scanner}) catch |err| return .{ .invalid = err };
             switch (token) {
                 .array_begin, .object_begin => {
                     self.open[self.depth] = .{ .start = self.len, .is_array = token == .array_begin };
@@ -202,10 +202,6 @@ const Reading = struct {
         }
         self.len = start;
         const v = Value.fromRecord(record);
-        list_file.checkCount(record.len) catch |err| {
-            v.release();
-            return err;
-        };
         const image = image_shape.imageFrom(record) catch |err| {
             v.release();
             return err;
@@ -213,7 +209,14 @@ const Reading = struct {
         if (image) |found| {
             v.release();
             try self.pushOwned(found);
-        } else try self.pushOwned(v);
+        } else {
+            // Only now: an image has no entries, however many members its object has.
+            list_file.checkCount(record.len) catch |err| {
+                v.release();
+                return err;
+            };
+            try self.pushOwned(v);
+        }
     }
 
     /// The string for a key; owned.

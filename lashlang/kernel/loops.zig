@@ -33,9 +33,9 @@ fn iterable(f: *Fiber, register: u32) Error!Value {
     return if (v.tag == .projection) projection.resolve(f, v) else v.retain();
 }
 
-fn notIterable(v: Value) Error {
+fn notIterable(f: *Fiber, v: Value) Error {
     const topic: state.Topic = switch (v.tag) {
-        .record => if (v.asRecord().isWrapper()) .wrapper else .iterate_record,
+        .record => if (projection.isWrapper(f, v.asRecord()) catch |err| return err) .wrapper else .iterate_record,
         .string => .iterate_string,
         .int, .float => .iterate_number,
         else => .none,
@@ -46,15 +46,15 @@ fn notIterable(v: Value) Error {
 pub noinline fn forList(f: *Fiber, ins: Instruction) Error!void {
     const source = try iterable(f, ins.b);
     errdefer source.release();
-    if (source.tag != .list) return notIterable(source);
+    if (source.tag != .list) return notIterable(f, source);
     begin(f, ins.a, source);
 }
 
 pub noinline fn forPairs(f: *Fiber, ins: Instruction) Error!void {
     const source = try iterable(f, ins.b);
     errdefer source.release();
-    const fits = source.tag == .list or (source.tag == .record and !source.asRecord().isWrapper());
-    if (!fits) return notIterable(source);
+    const fits = source.tag == .list or (source.tag == .record and !try projection.isWrapper(f, source.asRecord()));
+    if (!fits) return notIterable(f, source);
     begin(f, ins.a, source);
 }
 

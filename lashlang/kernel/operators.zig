@@ -145,6 +145,11 @@ fn joinTexts(left: Value, right: Value) Error!Value {
     const size = @as(u64, a.bytes.len) + b.bytes.len;
     try string.checkSize(size);
     try afford(cost);
+    if (a.held) |long| if (b.bytes.len > 0) if (try long.continued(b.bytes, b.chars)) |joined| {
+        state.spend(b.bytes.len / 16);
+        try state.bulk(cost);
+        return Value.fromStr(joined);
+    };
     try state.admit(size / 16);
     const joined = if (a.bytes.len == 0)
         try b.whole()

@@ -204,6 +204,15 @@ const Resolving = struct {
     }
 };
 
+/// Whether a record is exactly a result wrapper (chapter 3); an `ok` that is a projection is read for it.
+pub fn isWrapper(f: *Fiber, r: *const value.Record) Error!bool {
+    const ok = if (r.len == 2) r.getBytes("ok") orelse return false else return false;
+    if (ok.tag != .projection) return r.isWrapper();
+    const read = try whole(f, ok.asProjection());
+    defer read.release();
+    return r.isWrapperIf(read);
+}
+
 /// `p.key`: what the host answers, a projection again where it likes; else read whole.
 pub fn field(f: *Fiber, p: *Projection, key: *value.Str) Error!Value {
     const args = [_]Value{Value.fromStr(key)};

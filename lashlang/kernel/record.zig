@@ -261,11 +261,16 @@ pub const Record = extern struct {
 
     /// Whether the record is exactly a result wrapper (chapter 3).
     pub fn isWrapper(self: *const Record) bool {
+        return self.isWrapperIf(null);
+    }
+
+    /// The same, where `ok` is another value than the one held: what a projection stands for.
+    pub fn isWrapperIf(self: *const Record, ok: ?Value) bool {
         if (self.len != 2) return false;
         const first = &self.entries[0];
         const second = &self.entries[1];
-        if (std.mem.eql(u8, first.key.bytes(), "ok")) return wrapperPair(first.value, second.key.bytes());
-        if (std.mem.eql(u8, second.key.bytes(), "ok")) return wrapperPair(second.value, first.key.bytes());
+        if (std.mem.eql(u8, first.key.bytes(), "ok")) return wrapperPair(ok orelse first.value, second.key.bytes());
+        if (std.mem.eql(u8, second.key.bytes(), "ok")) return wrapperPair(ok orelse second.value, first.key.bytes());
         return false;
     }
 };

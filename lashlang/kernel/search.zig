@@ -393,6 +393,15 @@ test "bytes are found, found last and counted" {
     try testing.expectEqual(4, countByte(text, '7'));
 }
 
+test "the places of a byte are those of the plain search, in texts of every length" {
+    const text = "a.bc..def...ghij....klmno.....pqrstu......";
+    for (0..text.len + 1) |end| for (0..end + 1) |from| {
+        var places: Places = .init(text[0..end], '.', from);
+        for (text[from..end], from..) |byte, at| if (byte == '.') try testing.expectEqual(at, places.next().?);
+        try testing.expectEqual(null, places.next());
+    };
+}
+
 test "an empty needle occurs at the start offset" {
     try testing.expectEqual(0, find("", "", 0).?);
     try testing.expectEqual(3, find("abc", "", 3).?);

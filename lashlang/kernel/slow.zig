@@ -8,6 +8,7 @@ const value = @import("value.zig");
 const list = @import("list.zig");
 const operators = @import("operators.zig");
 const compare = @import("compare.zig");
+const coerce = @import("coerce.zig");
 const access = @import("access.zig");
 const assign = @import("assign.zig");
 const program = @import("program.zig");
@@ -202,18 +203,35 @@ fn containsRead(f: *Fiber, needle: Value, haystack: Value) Error!bool {
 pub noinline fn field(f: *Fiber, ins: Instruction) Error!void {
     const base = try operand(f, ins.b, 1);
     const key = program.current.text(ins.c);
-    const found = if (base.tag == .projection) try projection.field(f, base.asProjection(), key) else try access.field(base, key);
+    const found = if (base.tag == .projection)
+        try projection.field(f, base.asProjection(), key)
+    else if (base.tag == .record and base.mayHoldProjection())
+        try member(f, base.asRecord(), key)
+    else
+        try access.field(base, key);
     return deliver(f, ins.a, found);
+}
+
+/// The value under a key, or null, of a record whose `ok` may have to be read to know whether it is a result wrapper.
+fn member(f: *Fiber, r: *value.Record, key: *value.Str) Error!Value {
+    if (r.get(key)) |found| return found.retain();
+    return if (try projection.isWrapper(f, r)) access.absentOfWrapper(key) else Value.null;
 }
 
 /// `a = b[c]`.
 pub noinline fn index(f: *Fiber, ins: Instruction) Error!void {
     const base = try operand(f, ins.b, 1);
     const at = try operand(f, ins.c, 2);
-    if (at.tag != .projection and base.tag != .projection) return deliver(f, ins.a, try access.index(base, at));
+    const lazy = base.tag == .record and base.mayHoldProjection();
+    if (at.tag != .projection and base.tag != .projection and !lazy) return deliver(f, ins.a, try access.index(base, at));
     if (base.tag == .null) return deliver(f, ins.a, Value.null);
     const key = try readTop(f, at);
     defer key.release();
+    if (lazy) {
+        const name = try coerce.strOf(key);
+        defer name.release();
+        return deliver(f, ins.a, try member(f, base.asRecord(), name));
+    }
     const found = if (base.tag == .projection) try projection.index(f, base.asProjection(), key) else try access.index(base, key);
     return deliver(f, ins.a, found);
 }

@@ -4,6 +4,10 @@
 //! is O(1). Otherwise an index walks from the nearest of start, end and the *crumb*, the place found
 //! last, so that a loop over positions stays linear.
 //!
+//! A program that builds a text piece by piece, `out = out + line + "\n"`, makes a new text of a long one and a short
+//! one again and again. The new text is then a view that goes on in the spare room behind the old one, which
+//! keeps showing its own part, so that building stays linear (`continued`).
+//!
 //! There are four forms, told apart by `cap`, the room for bytes that lies in the text's own block:
 //!
 //!  - short (up to `short_max`): header and bytes, nothing else. Most texts are words, so this is what counts;
@@ -38,6 +42,8 @@ const Tail = extern struct {
     crumb_char: u32 = 0,
     /// Whose bytes a view shows.
     parent: ?*Str = null,
+    /// In a block of its own: how far it is filled, where views go on behind the text (`continued`); 0 while none does.
+    used: u32 = 0,
 };
 
 pub const Str = extern struct {
@@ -77,7 +83,7 @@ pub const Str = extern struct {
 
     noinline fn destroyLong(self: *Str) void {
         const parent = self.tail().parent;
-        heap.free(@ptrCast(@alignCast(self)), self.blockSize());
+        heap.free(@ptrCast(@alignCast(self)), @sizeOf(Str) + @sizeOf(Tail) + @as(usize, self.cap));
         if (parent) |whole| whole.release();
     }
 
@@ -90,14 +96,9 @@ pub const Str = extern struct {
         return @ptrFromInt(@intFromPtr(self) + @sizeOf(Str));
     }
 
-    /// Size of the block of a text that is not static.
-    inline fn blockSize(self: *const Str) usize {
-        return @sizeOf(Str) + if (self.isShort()) self.cap else @sizeOf(Tail) + @as(usize, self.cap);
-    }
-
     /// The hash of the bytes, computed once.
     pub inline fn hashed(self: *Str) u32 {
-        if (self.hash == 0) self.hash = if (self.isWord()) hashOfEnd(hashStart(self.len), self.word()) else hashOf(self.bytes());
+        if (self.hash == 0) self.hash = if (self.isWord()) hashOfEnd(hashStart(self.len), self.asWord()) else hashOf(self.bytes());
         return self.hash;
     }
 
@@ -107,7 +108,7 @@ pub const Str = extern struct {
     }
 
     /// The bytes of such a text, followed by zeros.
-    inline fn word(self: *const Str) u64 {
+    inline fn asWord(self: *const Str) u64 {
         const all = std.mem.readInt(u64, @as([*]const u8, @ptrCast(self))[@sizeOf(Str)..][0..8], .little);
         return if (self.len < 8) all & ((@as(u64, 1) << @intCast(self.len * 8)) - 1) else all;
     }
@@ -121,7 +122,7 @@ pub const Str = extern struct {
 
     /// As `eql`, for texts of the same length and hash.
     pub inline fn eqlBytes(a: *Str, b: *Str) bool {
-        if (a.isWord() and b.isShort()) return a.word() == b.word();
+        if (a.isWord() and b.isShort()) return a.asWord() == b.asWord();
         return std.mem.eql(u8, a.bytes(), b.bytes());
     }
 
@@ -192,6 +193,31 @@ pub const Str = extern struct {
         return self.view(first, size, chars);
     }
 
+    /// This text and `more` as one text, made without copying this one; null where there is no room right behind it.
+    pub fn continued(self: *Str, more: []const u8, more_chars: u32) Error!?*Str {
+        const root = self.filledTo(more.len) orelse return null;
+        const made = try self.view(0, self.len, self.chars);
+        root.goOn(self.len + (self.ptr - root.ptr), more);
+        made.len += @intCast(more.len);
+        made.chars += more_chars;
+        return made;
+    }
+
+    /// The owner of this text's bytes, if they end where the owner's room is free for `size` more; else null.
+    fn filledTo(self: *Str, size: usize) ?*Str {
+        if (self.len < view_min) return null;
+        const root = self.tail().parent orelse self;
+        const end = (self.ptr - root.ptr) + self.len;
+        if (end != @max(root.len, root.tail().used) or size > root.cap - end) return null;
+        return root;
+    }
+
+    /// Put `more` into the room from `end` on.
+    fn goOn(root: *Str, end: usize, more: []const u8) void {
+        runs.copy(root.ptr + end, more.ptr, more.len);
+        root.tail().used = @intCast(end + more.len);
+    }
+
     fn view(self: *Str, first: u32, size: u32, chars: u32) Error!*Str {
         // A text that has so long a part is no short one, and static ones are: there is a tail.
         const root = self.tail().parent orelse self;
@@ -213,9 +239,21 @@ pub fn appendTo(slot: **Str, more: []const u8, more_chars: u32) Error!void {
 fn extend(slot: **Str, more: []const u8, more_chars: u32) Error!void {
     const total = @as(u64, slot.*.len) + more.len;
     if (total > most_bytes) return error.OutOfMemory;
-    if (total > slot.*.cap) slot.* = try grow(slot.*, @intCast(total));
+    if (total > slot.*.cap) {
+        if (slot.*.cap == 0) if (slot.*.filledTo(more.len)) |root| {
+            root.goOn(slot.*.len + (slot.*.ptr - root.ptr), more);
+            return lengthen(slot.*, total, more_chars);
+        };
+        slot.* = try grow(slot.*, @intCast(total));
+    }
     const self = slot.*;
     runs.copy(self.ptr + self.len, more.ptr, more.len);
+    // The only reference: no view goes on behind the text any more.
+    if (self.cap > short_max) self.tail().used = 0;
+    lengthen(self, total, more_chars);
+}
+
+inline fn lengthen(self: *Str, total: u64, more_chars: u32) void {
     self.len = @intCast(total);
     self.chars += more_chars;
     self.hash = 0;
@@ -313,11 +351,11 @@ fn copied(from: [*]const u8, size: usize, chars: u32) ?*Str {
     return self;
 }
 
-/// The part [first, last) of an ASCII text that is longer than this part by eight bytes or more; both offsets are its bytes.
-pub inline fn copyWithin(text: *Str, first: u32, last: u32) Error!*Str {
+/// As `Str.part` for an ASCII text, made for cutting it into words: an ordinary one is copied with one load and one
+/// store, whatever its length, so that the lengths of words decide no branch.
+pub inline fn word(text: *Str, first: u32, last: u32) Error!*Str {
     const size = last - first;
     if (size -% 2 > 6 or text.len - first < 8) return text.part(first, last, size);
-    // All of a short word with one load and one store, so that its length decides no branch.
     try checkSize(size);
     const self = take(8) orelse return error.OutOfMemory;
     self.len = size;
@@ -326,9 +364,13 @@ pub inline fn copyWithin(text: *Str, first: u32, last: u32) Error!*Str {
     return self;
 }
 
-/// A string of one text after the other.
+/// A string of one text after the other; with room to go on where a long text is only lengthened a little.
 pub fn concat(a: []const u8, a_chars: u32, b: []const u8, b_chars: u32) Error!*Str {
-    const self = try alloc(a.len + b.len);
+    const size = a.len + b.len;
+    try checkSize(size);
+    const spare = if (a.len >= view_min and b.len < a.len / 2) a.len / 2 else 0;
+    const self = take(size + spare) orelse take(size) orelse return error.OutOfMemory;
+    self.len = @intCast(size);
     runs.copy(self.ptr, a.ptr, a.len);
     runs.copy(self.ptr + a.len, b.ptr, b.len);
     self.chars = a_chars + b_chars;
@@ -396,9 +438,9 @@ inline fn lastWord(rest: []const u8) u64 {
         const end: u64 = std.mem.readInt(u32, rest[len - 4 ..][0..4], .little);
         return std.mem.readInt(u32, rest[0..4], .little) | end << @intCast((len - 4) * 8);
     }
-    var word: u64 = 0;
-    for (rest, 0..) |byte, i| word |= @as(u64, byte) << @intCast(i * 8);
-    return word;
+    var bits: u64 = 0;
+    for (rest, 0..) |byte, i| bits |= @as(u64, byte) << @intCast(i * 8);
+    return bits;
 }
 
 inline fn fold(x: u64) u64 {
@@ -455,6 +497,20 @@ test "offsets are found from the start, the end and the crumb" {
     try std.testing.expectEqual(@as(u64, 0), heap.used());
 }
 
+test "a word is the same part of a text wherever it stands in it" {
+    heap.reset();
+    heap.init(16 << 20);
+    const text = try copy("0123456789abcdefghij");
+    for (0..text.len + 1) |first| for (first..text.len + 1) |last| {
+        const one = try word(text, @intCast(first), @intCast(last));
+        try std.testing.expectEqualStrings(text.bytes()[first..last], one.bytes());
+        try std.testing.expectEqual(one.len, one.chars);
+        one.release();
+    };
+    text.release();
+    try std.testing.expectEqual(@as(u64, 0), heap.used());
+}
+
 test "a hash depends on the bytes alone, not on the form of the text" {
     heap.reset();
     heap.init(16 << 20);
@@ -477,6 +533,31 @@ test "a hash depends on the bytes alone, not on the form of the text" {
         own.release();
         other.release();
     }
+    try std.testing.expectEqual(@as(u64, 0), heap.used());
+}
+
+test "a text goes on in the room behind a long one, once, and the old one stays as it was" {
+    heap.reset();
+    heap.init(16 << 20);
+    const old = try concat("0123456789" ** 200, 2000, "é", 1);
+    const longer = (try old.continued("abc", 3)).?;
+    try std.testing.expectEqual(@as(?*Str, null), try old.continued("xyz", 3));
+    var longest = (try longer.continued("€", 1)).?;
+    try appendTo(&longest, "!", 1);
+    try std.testing.expectEqualStrings("0123456789" ** 200 ++ "é", old.bytes());
+    try std.testing.expectEqualStrings("0123456789" ** 200 ++ "éabc", longer.bytes());
+    try std.testing.expectEqualStrings("0123456789" ** 200 ++ "éabc€!", longest.bytes());
+    try std.testing.expectEqual(@as(u32, 2006), longest.chars);
+    try std.testing.expectEqual(old.ptr, longest.ptr);
+    longer.release();
+    longest.release();
+    var own = old;
+    try appendTo(&own, "tail", 4);
+    try std.testing.expectEqualStrings("0123456789" ** 200 ++ "étail", own.bytes());
+    const again = (try own.continued("more", 4)).?;
+    try std.testing.expectEqualStrings("0123456789" ** 200 ++ "étailmore", again.bytes());
+    own.release();
+    again.release();
     try std.testing.expectEqual(@as(u64, 0), heap.used());
 }
 

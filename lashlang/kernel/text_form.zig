@@ -37,7 +37,7 @@ pub inline fn expandedSize(root: Value, cap: u64) u64 {
     return if (root.isContainer()) expandedSizeBelow(root, cap) else leafSize(root);
 }
 
-fn expandedSizeBelow(root: Value, cap: u64) u64 {
+noinline fn expandedSizeBelow(root: Value, cap: u64) u64 {
     var frames: [depth_max + 1]Frame = undefined;
     var depth: usize = 0;
     var total: u64 = unit;
@@ -108,12 +108,12 @@ fn recordOf(frame: *const Frame) *value.Record {
 }
 
 /// Check the limit `value_size` for a value that leaves the VM or is made into text.
-pub fn checkSize(v: Value) Error!void {
+pub inline fn checkSize(v: Value) Error!void {
     _ = try checkedSize(v);
 }
 
 /// As `checkSize`; the expanded size that was found.
-pub fn checkedSize(v: Value) Error!u64 {
+pub inline fn checkedSize(v: Value) Error!u64 {
     const limit = state.limitOf(.value_size);
     const size = expandedSize(v, limit);
     return if (size > limit) state.exceeded(.value_size) else size;

@@ -6,7 +6,9 @@
 //! ends the variant; outside of one it ends the walk, and the frames then spell the path to it.
 //!
 //! Every value met with a schema is one check, and the walk ends as soon as the checks made cannot be
-//! paid (chapter 16). Long lists of names (`enum`, `required`) are looked up in an index made on first use.
+//! paid (chapter 16). Long lists of names (`enum`, `required`) are looked up in an index made on first use, and a
+//! small memo keeps a value and a schema that are met again and again, as parts of shared values or in one variant
+//! after another, from costing what they describe.
 
 const std = @import("std");
 const heap = @import("heap.zig");
@@ -58,12 +60,16 @@ pub fn schemaOf(v: Value) ?Value {
 
 /// What the walk is inside of. `schema` and `value` are borrowed from the arguments.
 const Frame = struct {
-    kind: enum { elements, fields, required, untried, variants },
+    const Phase = enum { elements, fields, required, untried, variants };
+
+    kind: Phase,
     value: Value,
-    /// `elements`: the items' schema. `fields`, `required`: the record's. `untried`, `variants`: the union's.
+    /// The schema of the value, which may be a union.
     schema: Value,
     /// The element, field, required name or variant being looked at.
     index: u32,
+    /// The checks made before the one that made this frame.
+    before: u64,
 };
 
 const Walk = struct {
@@ -71,7 +77,12 @@ const Walk = struct {
     frames: [*]Frame,
     room: u32,
     depth: u32 = 0,
+    /// Unions whose variants are being tried, around what is being checked.
+    unions: u32 = 0,
+    /// Checks made, those known from the memo included.
     checks: u64 = 0,
+    /// Checks that have not come from the memo.
+    steps: u64 = 0,
     most: u64,
     index: NameIndex = .{},
 
@@ -81,13 +92,15 @@ const Walk = struct {
         try text_form.checkSize(type_value);
         const room = @as(u32, type_value.height()) + 1;
         const frames = try heap.alloc(room * @sizeOf(Frame));
+        Memo.clear();
+        Shape.clear();
         return .{ .schema = schema, .frames = @ptrCast(frames), .room = room, .most = state.bulkLeft() };
     }
 
     fn end(self: *Walk) void {
         heap.free(@ptrCast(@alignCast(self.frames)), self.room * @sizeOf(Frame));
         self.index.clear();
-        state.spend(self.checks * 2);
+        state.spend(self.steps * 2);
     }
 
     /// The reason why the value does not match, null when it does. The frames left are those of the path to it.
@@ -108,7 +121,10 @@ const Walk = struct {
         var at = self.depth;
         while (at > 0) {
             at -= 1;
-            if (self.frames[at].kind != .variants) continue;
+            if (self.frames[at].kind != .variants) {
+                self.remember(&self.frames[at], false);
+                continue;
+            }
             self.depth = at + 1;
             self.frames[at].index += 1;
             return true;
@@ -116,12 +132,24 @@ const Walk = struct {
         return false;
     }
 
+    /// Leave the innermost frame, whose value has matched.
+    fn leave(self: *Walk) void {
+        self.depth -= 1;
+        self.remember(&self.frames[self.depth], true);
+    }
+
+    fn remember(self: *const Walk, frame: *const Frame, matches: bool) void {
+        Memo.store(frame.value, frame.schema, .{ .more = self.checks - frame.before - 1, .matches = matches });
+    }
+
     /// Match the value of the innermost frame, a union, with the variant whose turn it is.
     fn variant(self: *Walk) Error!?Reason {
         const frame = self.frames[self.depth - 1];
-        const variants = unionOf(frame.schema).?;
+        const variants = Shape.of(frame.schema).variants.?;
         if (frame.index < variants.len) return self.check(frame.value, variants.items[frame.index]);
         self.depth -= 1;
+        self.unions -= 1;
+        self.remember(&frame, false);
         return .{ .kind = .no_variant, .schema = frame.schema, .found = frame.value };
     }
 
@@ -131,17 +159,26 @@ const Walk = struct {
         switch (frame.kind) {
             .untried => {
                 frame.kind = .variants;
+                self.unions += 1;
                 return self.variant();
             },
-            .variants => self.depth -= 1, // the variant has matched
+            .variants => {
+                self.unions -= 1;
+                self.leave();
+            },
             .elements => {
                 const items = frame.value.asList().slice();
-                frame.index +%= 1;
-                if (frame.index < items.len) return self.check(items[frame.index], frame.schema);
-                self.depth -= 1;
+                const wanted = Shape.of(frame.schema).items.?;
+                while (true) {
+                    frame.index +%= 1;
+                    if (frame.index >= items.len) break self.leave();
+                    const depth = self.depth;
+                    if (try self.check(items[frame.index], wanted)) |reason| return reason;
+                    if (self.depth != depth) break;
+                }
             },
             .fields => {
-                const fields = propertiesOf(frame.schema);
+                const fields = Shape.of(frame.schema).properties;
                 frame.index +%= 1;
                 if (fields == null or frame.index >= fields.?.len) {
                     frame.kind = .required;
@@ -153,15 +190,16 @@ const Walk = struct {
                 if (try self.isRequired(frame.schema, entry.key)) return .{ .kind = .missing, .schema = Value.fromStr(entry.key), .found = frame.value };
             },
             .required => {
-                const names = requiredOf(frame.schema);
+                const shape = Shape.of(frame.schema);
+                const names = shape.required;
                 frame.index +%= 1;
                 if (names == null or frame.index >= names.?.len) {
-                    self.depth -= 1;
+                    self.leave();
                     return null;
                 }
                 const name = names.?.items[frame.index];
                 if (name.tag != .string) return null;
-                if (propertiesOf(frame.schema)) |fields| if (fields.find(name.asStr()) != null) return null;
+                if (shape.properties) |fields| if (fields.find(name.asStr()) != null) return null;
                 const v = fieldOf(frame.value, name.asStr()) orelse return .{ .kind = .missing, .schema = name, .found = frame.value };
                 return self.check(v, Value.null);
             },
@@ -173,26 +211,34 @@ const Walk = struct {
     fn check(self: *Walk, v: Value, schema: Value) Error!?Reason {
         self.checks += 1;
         if (self.checks > self.most) return state.outOfFuel();
-        if (self.checks % 1024 == 0) try state.admit(self.checks * 2);
+        self.steps += 1;
+        if (self.steps % 1024 == 0) try state.admit(self.steps * 2);
         if (schema.tag != .record) return null;
-        if (unionOf(schema) != null) {
-            self.push(.{ .kind = .untried, .value = v, .schema = schema, .index = 0 });
-            return null;
-        }
-        if (enumOf(schema)) |names| {
+        const shape = Shape.of(schema);
+        if (shape.variants != null) return self.enter(.untried, v, schema, 0);
+        if (shape.names) |names| {
             if (v.tag != .string) return .{ .kind = .wrong_type, .schema = schema, .found = v };
             if (try self.index.holds(names, v.asStr())) return null;
             return .{ .kind = .not_listed, .schema = schema, .found = v };
         }
-        const wanted = kindOf(schema) orelse return null;
+        const wanted = shape.kind orelse return null;
         if (!wanted.accepts(v)) return .{ .kind = .wrong_type, .schema = schema, .found = v };
-        switch (wanted) {
-            .array => if (member(schema, "items")) |items| {
-                self.push(.{ .kind = .elements, .value = v, .schema = items, .index = std.math.maxInt(u32) });
-            },
-            .object => self.push(.{ .kind = .fields, .value = v, .schema = schema, .index = std.math.maxInt(u32) }),
-            else => {},
-        }
+        return switch (wanted) {
+            .array => if (shape.items != null) self.enter(.elements, v, schema, std.math.maxInt(u32)) else null,
+            .object => self.enter(.fields, v, schema, std.math.maxInt(u32)),
+            else => null,
+        };
+    }
+
+    /// Go into a value that has parts or a schema that has variants, unless the memo knows how that ends.
+    fn enter(self: *Walk, kind: Frame.Phase, v: Value, schema: Value, index: u32) Error!?Reason {
+        // A mismatch is looked at again where it ends the walk, for its reason; inside a union the reason is lost.
+        if (Memo.find(v, schema)) |known| if (known.matches or self.unions > 0) {
+            self.checks += known.more;
+            if (self.checks > self.most) return state.outOfFuel();
+            return if (known.matches) null else .{ .kind = .no_variant, .schema = schema, .found = v };
+        };
+        self.push(.{ .kind = kind, .value = v, .schema = schema, .index = index, .before = self.checks - 1 });
         return null;
     }
 
@@ -203,7 +249,7 @@ const Walk = struct {
     }
 
     fn isRequired(self: *Walk, schema: Value, name: *Str) Error!bool {
-        return self.index.holds(requiredOf(schema) orelse return false, name);
+        return self.index.holds(Shape.of(schema).required orelse return false, name);
     }
 
     /// Write the message for a mismatch at the place the frames describe.
@@ -285,6 +331,70 @@ pub fn kindOf(schema: Value) ?Kind {
 fn requiredOf(schema: Value) ?*List {
     return listMember(schema, "required");
 }
+
+/// What the walk looks at in a schema, found once for each of the schemas in turn.
+const Shape = struct {
+    schema: u64,
+    variants: ?*List,
+    names: ?*List,
+    kind: ?Kind,
+    items: ?Value,
+    properties: ?*Record,
+    required: ?*List,
+
+    const size = 64;
+    var known: [size]Shape = undefined;
+
+    /// Forget the schemas of an earlier walk, which may be gone.
+    fn clear() void {
+        for (&known) |*shape| shape.schema = 0;
+    }
+
+    /// The shape of a schema, a record; good until the next one is asked for.
+    fn of(schema: Value) *const Shape {
+        const shape = &known[@intCast((schema.bits / 16) % size)];
+        if (shape.schema != schema.bits) shape.* = .{
+            .schema = schema.bits,
+            .variants = unionOf(schema),
+            .names = enumOf(schema),
+            .kind = kindOf(schema),
+            .items = member(schema, "items"),
+            .properties = propertiesOf(schema),
+            .required = requiredOf(schema),
+        };
+        return shape;
+    }
+};
+
+/// How checks that went into a value ended, and how many they were besides the first; a small table in which later
+/// entries displace earlier ones.
+const Memo = struct {
+    const Outcome = struct { more: u64, matches: bool };
+    const Entry = struct { value: Value, schema: u64, outcome: Outcome };
+
+    const size = 512;
+    var entries: [size]Entry = undefined;
+
+    /// Forget what an earlier walk has found.
+    fn clear() void {
+        for (&entries) |*entry| entry.schema = 0;
+    }
+
+    fn slot(v: Value, schema: Value) *Entry {
+        const mixed = (v.bits ^ (schema.bits << 32) ^ (schema.bits >> 32)) *% 0x9e3779b97f4a7c15;
+        return &entries[@intCast(mixed >> 55)];
+    }
+
+    fn find(v: Value, schema: Value) ?Outcome {
+        const entry = slot(v, schema);
+        const same = entry.schema == schema.bits and entry.value.bits == v.bits and entry.value.tag == v.tag;
+        return if (same) entry.outcome else null;
+    }
+
+    fn store(v: Value, schema: Value, outcome: Outcome) void {
+        slot(v, schema).* = .{ .value = v, .schema = schema.bits, .outcome = outcome };
+    }
+};
 
 fn propertiesOf(schema: Value) ?*Record {
     const found = member(schema, "properties") orelse return null;

@@ -9,8 +9,8 @@ const heap = @import("heap.zig");
 const state = @import("state.zig");
 const string = @import("string.zig");
 const value = @import("value.zig");
-const record_file = @import("record.zig");
 const list_file = @import("list.zig");
+const image_shape = @import("image_shape.zig");
 const utf8 = @import("utf8.zig");
 
 const Str = value.Str;
@@ -206,9 +206,9 @@ pub const Reader = struct {
                 0x90...0x9f => try openList(head & 15, self, trust),
                 0xdc => try openList(try self.number(u16), self, trust),
                 0xdd => try openList(try self.number(u32), self, trust),
-                0x80...0x8f => try openRecord(head & 15, self, trust),
-                0xde => try openRecord(try self.number(u16), self, trust),
-                0xdf => try openRecord(try self.number(u32), self, trust),
+                0x80...0x8f => try openRecord(head & 15, self),
+                0xde => try openRecord(try self.number(u16), self),
+                0xdf => try openRecord(try self.number(u32), self),
                 else => blk: {
                     self.at -= 1;
                     item = try self.scalar(trust);
@@ -333,10 +333,10 @@ pub const Reader = struct {
     }
 };
 
-/// A float from outside, made canonical; `aux` remembers that it was written as one (see `imageFrom`).
+/// A float from outside, made canonical; `aux` remembers that it was written as one (see image_shape.zig).
 fn float(x: f64) Value {
     var v = Value.fromFloat(x);
-    if (v.tag == .int) v.aux = 1;
+    if (v.tag == .int) v.aux = image_shape.not_plain;
     return v;
 }
 
@@ -346,9 +346,8 @@ fn openList(count: u32, reader: *const Reader, trust: Trust) ReadError!Frame {
     return .{ .container = Value.fromList(try List.create(count)), .left = count, .key = null };
 }
 
-fn openRecord(count: u32, reader: *const Reader, trust: Trust) ReadError!Frame {
+fn openRecord(count: u32, reader: *const Reader) ReadError!Frame {
     if (count > reader.input.len - reader.at) return error.Malformed;
-    if (trust == .limited) try list_file.checkCount(count);
     return .{ .container = Value.fromRecord(try Record.create(count)), .left = count, .key = null };
 }
 
@@ -365,13 +364,15 @@ fn attach(frame: *Frame, item: Value) state.Error!void {
 /// What a complete container stands for; consumes it.
 fn finished(container: Value, trust: Trust) state.Error!Value {
     errdefer container.release();
-    if (trust == .limited) try value.checkDepth(container);
     if (container.tag == .record) {
-        if (try imageFrom(container.asRecord(), trust)) |image| {
+        if (try image_shape.imageFrom(container.asRecord())) |image| {
             container.release();
             return image;
         }
+        // Only now: an image has no entries, however many members its map has.
+        if (trust == .limited) try list_file.checkCount(container.asRecord().len);
     }
+    if (trust == .limited) try value.checkDepth(container);
     return container;
 }
 
@@ -383,31 +384,6 @@ fn makeImage(id: []const u8, label: []const u8, size: u64, width: ?u32, height: 
         return err;
     };
     return Value.fromImage(try value.Image.create(id_text, label_text, size, width, height));
-}
-
-/// The image a record describes, if it has the shape of chapter 4.
-fn imageFrom(record: *const Record, trust: Trust) state.Error!?Value {
-    if (record.len < 6) return null;
-    const kind = record.getBytes("type") orelse return null;
-    if (kind.tag != .string or !std.mem.eql(u8, kind.asStr().bytes(), "image")) return null;
-    const id = record.getBytes("id") orelse return null;
-    const label = record.getBytes("label") orelse return null;
-    const size = record.getBytes("size") orelse return null;
-    const width = record.getBytes("width") orelse return null;
-    const height = record.getBytes("height") orelse return null;
-    if (id.tag != .string or label.tag != .string) return null;
-    if (size.tag != .int or size.aux != 0 or size.asInt() < 0) return null;
-    if (!isExtent(width) or !isExtent(height)) return null;
-    return try makeImage(id.asStr().bytes(), label.asStr().bytes(), @intCast(size.asInt()), extent(width), extent(height), trust);
-}
-
-fn isExtent(v: Value) bool {
-    if (v.tag == .null) return true;
-    return v.tag == .int and v.aux == 0 and v.asInt() >= 0 and v.asInt() <= std.math.maxInt(u32);
-}
-
-fn extent(v: Value) ?u32 {
-    return if (v.tag == .null) null else @intCast(v.asInt());
 }
 
 // --- writing -------------------------------------------------------------------------------------

@@ -38,7 +38,9 @@ NAMED_ARGUMENT: Final = "arguments of builtins have no names: `sort(xs, true)`; 
 POWER: Final = "powers are written `pow(x, y)`"
 TUPLE: Final = "there are no tuples; give one value, such as the list `[a, b]` or the record `{ a: a, b: b }`"
 LOOP_NAMES: Final = "a loop has one name or two: `for x in xs`, `for k, v in r`; take longer lists apart in its body"
-LOOP_HEAD: Final = "loops have no parentheses: `for x in xs { … }`, `for k, v in r { … }`; to count, `for i in range(n) { … }`"
+LOOP_HEAD: Final = (
+    "write `for x in xs { … }` or `for k, v in r { … }`, no parentheses; to count, `for i in range(n) { … }`"
+)
 RECORD: Final = "separate entries with commas, and close the braces after the last one"
 TYPE: Final = "inside a type write `Type { … }` for a record and `list[str]` for a list"
 

@@ -99,7 +99,9 @@ class Failure:
         return PRINT in self.expected and self.symbols[-2:-1] == ["statements"]
 
     def in_expression(self) -> bool:
-        """Whether an expression, or what continues one, could stand here."""
+        """Whether an expression, or what continues one, could stand here; a new line tells of a new statement."""
+        if self.tokens.nl[self.index] and self.innermost() not in (LPAR, LBRACKET, APPLY, INDEX):
+            return False
         return NUMBER in self.expected or self.after_operand()
 
     def openers(self) -> list[int]:
@@ -167,9 +169,12 @@ def _arrow(at: Failure) -> str | None:
 
 
 def _foreign(at: Failure) -> str | None:
-    # `try:`; with something to work on behind it, the word itself is the error.
-    statement = at.kind() == COLON and at.kind(-1) == FOREIGN and at.after_statement()
-    return hints.foreign_word(at.text(-1)) if statement else None
+    # `try:` and `let [a, b] = …` begin as names do; with something to work on behind it, the word itself is the error.
+    if at.kind() == COLON and at.kind(-1) == FOREIGN and at.after_statement():
+        return hints.foreign_word(at.text(-1))
+    opener = next(reversed(at.openers()), 0) if at.kind() == COMMA else 0
+    destructured = opener > 0 and at.tokens.kinds[opener - 1] == FOREIGN and at.tokens.labels[opener] == INDEX
+    return hints.foreign_word(at.tokens.text(opener - 1)) if destructured else None
 
 
 def _inline_if(at: Failure) -> str | None:
@@ -196,7 +201,8 @@ def _slice(at: Failure) -> str | None:
 
 def _spread(at: Failure) -> str | None:
     begins = at.label(-1) in (LBRACE, LBRACKET, APPLY, COMMA) and PRINT not in at.expected
-    return hints.SPREAD if begins and (at.kind() == DOT or at.text() == "*") else None
+    spread = (at.kind() == DOT and at.kind(1) == DOT) or at.text() == "*"
+    return hints.SPREAD if begins and spread else None
 
 
 def _key(at: Failure) -> str | None:
@@ -238,8 +244,9 @@ def _increment(at: Failure) -> str | None:
 
 def _equal(at: Failure) -> str | None:
     doubled = at.kind(-1) == COMPARE and at.text(-1) in ("==", "!=") and at.tight()
-    if at.kind() != EQUAL or not (doubled or at.after_operand()) or at.expected == {COLON}:
-        return None  # only a colon fits after the key of a record
+    operator_fits = at.after_operand() and (PLUS in at.expected or not at.expected)
+    if at.kind() != EQUAL or not (doubled or operator_fits):
+        return None
     return hints.NAMED_ARGUMENT if at.innermost() == APPLY and not doubled else hints.EQUAL
 
 
@@ -248,7 +255,7 @@ def _power(at: Failure) -> str | None:
 
 
 def _tuple(at: Failure) -> str | None:
-    if at.kind() == LPAR and at.kind(-1) == FOR:
+    if (at.kind() == LPAR and at.kind(-1) == FOR) or (at.kind() == EQUAL and at.kind(-2) == FOR):
         return hints.LOOP_HEAD
     if at.kind() == RPAR and at.label(-1) == LPAR:
         return hints.TUPLE

@@ -50,7 +50,7 @@ _BY_TOPIC = {
     "pair_field": "pairs are lists: take them apart with `for k, v in …`; `sort_by(items(r), 1)` sorts by the value",
     "format": "only `{}`, `{0}`, `{:.2f}` and `{:,}` are known; `pad_left` and `pad_right` make columns",
     "len_image": "the size of an image in bytes is its field `.size`",
-    "unwrap_await": "unwrap each element: `[r? for r in rs]`, where `rs` is the list that `await` gave",
+    "unwrap_await": "unwrap each element of what `await` gave: `[r? for r in rs]`; a plain `call` needs no `await`",
     "unwrap_handle": "a handle must be awaited first: `(await h)?`",
 }
 

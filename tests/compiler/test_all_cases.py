@@ -1,4 +1,4 @@
-"""Code of every conformance case that compiles is well formed, as it is and with all its names read-only."""
+"""Code of every case in `tests/cases` that compiles is well formed, as it is and with all its names read-only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from lashlang.syntax import CompileError
 
 from .verifier import complaints
 
-CASES = json.loads((Path(__file__).parent.parent / "cases" / "lashlang_cases.json").read_text(encoding="utf-8"))
+CASES = [
+    case
+    for file in sorted((Path(__file__).parent.parent / "cases").glob("*.json"))
+    for case in json.loads(file.read_text(encoding="utf-8"))
+]
 
 
 def programs() -> dict[str, Program]:
@@ -44,5 +48,5 @@ def test_code_is_well_formed_when_its_names_are_read_only(name: str) -> None:
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_listing_names_every_instruction(name: str) -> None:
     program = PROGRAMS[name]
-    listed = [int(line.split()[0]) for line in disassemble(program).splitlines() if line.startswith("    ")]
+    listed = [int(line.split()[0]) for line in disassemble(program).split("\n") if line.startswith("    ")]
     assert listed == [instruction.pc for instruction in instructions(program)]

@@ -80,6 +80,8 @@ def test_a_very_long_token_is_cut_in_messages() -> None:
         ("f = r => r", 7, "comprehension"),
         ("r => r", 4, "comprehension"),
         ("xs = sort_by(rows, lambda r: r.k)", 27, "comprehension"),
+        ("f = lambda x: x", 13, "comprehension"),
+        ("f = lambda x, y: x", 13, "comprehension"),
         # H-WORD
         ("return x", 1, "submit x"),
         ("let x = 1", 1, "x = 1"),
@@ -88,6 +90,10 @@ def test_a_very_long_token_is_cut_in_messages() -> None:
         ("class A { }", 1, "functions or classes"),
         ("import os", 1, "imports"),
         ("try { }", 1, "exceptions"),
+        ("try:\n  x = 1", 4, "exceptions"),
+        ("if a { finally: }", 15, "exceptions"),
+        ("const [a, b] = c", 9, "x = 1"),
+        ("let [a, b] = c", 7, "x = 1"),
         # H-INLINE-IF, H-INLINE-FOR
         ("x = if a { b }", 5, "cond ? a : b"),
         ("x = [a if b else c for d in e]", 8, "cond ? a : b"),
@@ -97,6 +103,9 @@ def test_a_very_long_token_is_cut_in_messages() -> None:
         # H-METHOD
         ('s.split(",")', 8, "split(value, …)"),
         ("xs.append(1)", 10, "push(xs, v)"),
+        ("xs.push(1)", 8, "xs = push(xs, v)"),
+        ('",".join(xs)', 9, "join(xs, sep)"),
+        ("xs.map(f)", 7, "[f(x) for x in xs if cond]"),
         ("xs.length()", 10, "len("),
         ("s.strip()", 8, "trim("),
         ("s.startswith(a)", 13, "starts_with("),
@@ -123,6 +132,8 @@ def test_a_very_long_token_is_cut_in_messages() -> None:
         ("x = { ...r }", 7, "merge("),
         ("x = { a: 1, ...r }", 13, "merge("),
         ("f(...xs)", 3, "xs + ys"),
+        ("x = [*xs, 1]", 6, "xs + ys"),
+        ("x = { **r }", 7, "merge("),
         ("x = { [k]: 1 }", 7, "r[k] = v"),
         ("x = { a: 1, [k]: 1 }", 13, "r[k] = v"),
         ("parallel [a]", 10, "parallel {"),
@@ -140,13 +151,16 @@ def test_a_very_long_token_is_cut_in_messages() -> None:
         ("x--", 4, "x -= 1"),
         ("if a { x-- }", 12, "x -= 1"),
         ("x--\nprint x", 1, "x -= 1"),
+        ("x--\ny = 1", 3, "x -= 1"),
+        ("x--\ny += 1", 3, "x -= 1"),
         ("if a = b { }", 6, "=="),
         ("while a and b = c { }", 15, "=="),
         ("f(a = b)", 5, "=="),
         ("a === b", 5, "=="),
         ("if a === b { }", 8, "=="),
         ("if a !== b { }", 8, "=="),
-        ("f() = 1", 5, "assigned"),
+        ("f() = 1", 5, "assignment is a statement"),
+        ("sort(xs, key=k)", 13, "no names"),
         ("x = 2 ** 3", 8, "pow(x, y)"),
         # H-TUPLE, H-RECORD, H-TYPE
         ("x = (a, b)", 7, "[a, b]"),
@@ -158,6 +172,7 @@ def test_a_very_long_token_is_cut_in_messages() -> None:
         ("()", 2, "[a, b]"),
         ("for a, b, c in d { }", 9, "for k, v in r"),
         ("for (a, b) in d { }", 5, "for k, v in r"),
+        ("for i = 0; i < 3; i += 1 { }", 7, "range(n)"),
         ("x = { a: 1 b: 2 }", 12, "commas"),
         ("x = { a: 1 'b': 2 }", 12, "commas"),
         ("x = { a: 1\nif: 2 }", 1, "commas"),
@@ -189,6 +204,15 @@ def test_a_mistake_that_other_languages_suggest_has_a_hint(source: str, column: 
         "x = < 2",
         "a.1",
         ", a",
+        "x = { a = 1 }",
+        "call t { a = 1 }",
+        "call if { }",
+        "for if in a { }",
+        "if a { .b }",
+        "x = [.5]",
+        "f(.a)",
+        "x =\nif a { }",
+        "for a in b\nif a { }",
     ],
 )
 def test_an_error_without_a_known_cause_has_no_hint(source: str) -> None:
@@ -266,6 +290,11 @@ def test_the_nearest_bound_name_is_offered_before_a_builtin() -> None:
 
 def test_an_unbound_name_far_from_all_has_no_hint() -> None:
     assert hints.unknown_name("frobnicate", ["alpha"]) is None
+
+
+@pytest.mark.parametrize("name", ["n", "z", "qq"])
+def test_a_short_name_is_not_likened_to_one_it_shares_nothing_with(name: str) -> None:
+    assert hints.unknown_name(name, ["x", "y"]) is None
 
 
 # --- rendering -----------------------------------------------------------------------------------

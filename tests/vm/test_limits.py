@@ -1,4 +1,4 @@
-"""Limits are checked when they are made."""
+"""Limits are checked when they are made, and can be changed between blocks."""
 
 from __future__ import annotations
 
@@ -44,3 +44,22 @@ def test_hardly_any_memory_is_told_when_the_machine_or_the_block_begins() -> Non
     told = what_is_told(lashlang.Limits(memory=1000))
     assert "limit_exceeded" in told
     assert "memory" in told
+
+
+def test_limits_set_between_blocks_hold_from_then_on() -> None:
+    machine = lashlang.Machine()
+    machine.run("s = 'abc'")
+    machine.limits = lashlang.Limits(string_size=3)
+    refused = machine.run("t = s + 'd'")
+    machine.limits = lashlang.Limits()
+    assert refused.error is not None
+    assert refused.error.code == "string_size"
+    assert machine.run("submit s + 'd'").value == "abcd"
+
+
+def test_limits_cannot_be_set_while_a_block_runs() -> None:
+    machine = lashlang.Machine()
+    machine.start("call t {}")
+    with pytest.raises(lashlang.MachineBusy):
+        machine.limits = lashlang.Limits(fuel=1)
+    assert machine.limits == lashlang.Limits()
