@@ -18,8 +18,8 @@ const Record = calling.Record;
 
 pub fn sort(args: []const Value) Error!Value {
     const xs = try calling.list("sort", args[0]);
-    const descending = try calling.descending("sort", args, 1);
     const keys = try sorting.examine("sort", xs.slice());
+    const descending = try calling.descending("sort", args, 1);
     return sorted(xs, xs.slice(), keys, descending);
 }
 
