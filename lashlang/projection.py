@@ -85,8 +85,13 @@ class Projected:
 
 
 def error_text(error: BaseException) -> str:
-    """An exception in one line: its text, or its type's name where it has none."""
-    return str(error) or type(error).__name__
+    """What an exception says: its text, or its type's name where it has none or cannot tell it."""
+    try:
+        text = str(error)
+    except Exception:  # a broken `__str__` must not take the place of the error it belongs to
+        text = ""
+    # Text from the system may hold lone surrogates, which are no text to the VM.
+    return (text or type(error).__name__).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class Answers:

@@ -17,11 +17,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from lashlang.projection import Unsupported, error_text, read_all
 from lashlang.sync_runner import stopped_after
-from lashlang.toolhost import FunctionHost, as_failure
+from lashlang.toolhost import FAILURES, FunctionHost, as_failure
 from lashlang.values import Value
 from lashlang.vm.block import Block, BlockStep, answer_read
 from lashlang.vm.outcome import Outcome
@@ -93,7 +93,7 @@ async def run_async(
 class _Run:
     """One run of a block: its host, and the tasks of the requests that are open."""
 
-    __slots__ = ("_block", "_host", "_inline", "_landed", "_tasks", "_wake")
+    __slots__ = ("_block", "_cancelled_before", "_host", "_inline", "_landed", "_task", "_tasks", "_wake")
 
     def __init__(self, block: Block, host: ToolHost) -> None:
         self._block = block
@@ -102,6 +102,8 @@ class _Run:
         self._tasks: dict[int, asyncio.Task[Response]] = {}
         self._landed: deque[int] = deque()
         self._wake: asyncio.Future[None] | None = None
+        self._task = asyncio.current_task()
+        self._cancelled_before = 0 if self._task is None else self._task.cancelling()
 
     async def drive(self, projected: Mapping[str, Value]) -> Outcome:
         """Take the block from its beginning to its outcome."""
@@ -173,7 +175,7 @@ class _Run:
         for request in step.new:
             task = asyncio.create_task(self._perform(request, seen))
             self._tasks[request.id] = task
-            task.add_done_callback(lambda _, number=request.id: self._land(number))
+            task.add_done_callback(partial(self._land, request.id))
         while not self._landed:
             self._wake = asyncio.get_running_loop().create_future()
             try:
@@ -183,11 +185,15 @@ class _Run:
         answers: dict[int, Response] = {}
         while self._landed:
             number = self._landed.popleft()
-            answers[number] = self._tasks.pop(number).result()
+            task = self._tasks.pop(number)
+            # A task that nobody here cancelled was cancelled by its own tool.
+            answers[number] = _CANCELLED if task.cancelled() else task.result()
         return answers
 
-    def _land(self, number: int) -> None:
+    def _land(self, number: int, task: asyncio.Task[Response]) -> None:
         """A task has ended; ids are looked up when the answers are collected."""
+        if not task.cancelled():
+            task.exception()  # looked at here, lest asyncio complain of those that nobody collects any more
         self._landed.append(number)
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
@@ -207,14 +213,17 @@ class _Run:
             if isinstance(request, AwaitHandle):
                 return Response(AnswerStatus.OK, await host.await_handle(request.handle))
             return Response(AnswerStatus.OK, await host.cancel(request.handle))
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+        except FAILURES as error:
+            # What was cancelled may be the tool alone (a handle's task, say), and not this run.
+            if isinstance(error, asyncio.CancelledError) and self._is_cancelled():
                 raise
-            # The tool itself was cancelled (a handle's task, say), not this run.
-            return Response(AnswerStatus.FAILED, "the tool was cancelled")
-        except Exception as error:
             return Response(AnswerStatus.FAILED, as_failure(error).error)
+
+    def _is_cancelled(self) -> bool:
+        """Whether somebody has cancelled the present task since this run began."""
+        task = asyncio.current_task()
+        assert task is not None
+        return task.cancelling() > (self._cancelled_before if task is self._task else 0)
 
     async def _read_args(self, args: dict[str, Value]) -> dict[str, Value]:
         return await asyncio.wrap_future(COMPUTE.submit(lambda: read_all(args)))
@@ -253,11 +262,15 @@ class _Run:
             await asyncio.wait(tasks, timeout=GRACE)
 
 
+_CANCELLED = Response(AnswerStatus.FAILED, as_failure(asyncio.CancelledError()).error)
+
+_BULKY: dict[type, int] = {str: 1 << 20, list: 5_000, dict: 5_000, tuple: 5_000}
+
+
 def _is_bulky(value: Value) -> bool:
     """Whether a value may take milliseconds to pack; a guess from its outermost size."""
-    return isinstance(value, (str, list, dict)) and len(cast("str", value)) > (
-        1 << 20 if isinstance(value, str) else 5_000
-    )
+    kind = type(value)
+    return kind in _BULKY and len(value) > _BULKY[kind]
 
 
 async def _settled(future: asyncio.Future[BlockStep]) -> None:

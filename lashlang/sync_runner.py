@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lashlang.errors import MachineMisuse
 from lashlang.projection import read_all
-from lashlang.toolhost import FunctionHost, as_failure
+from lashlang.toolhost import FAILURES, FunctionHost, as_failure
 from lashlang.values import Value
 from lashlang.vm.block import Perform
 from lashlang.vm.outcome import Outcome
@@ -104,7 +104,7 @@ def _performer(host: FunctionHost, clock: _Clock) -> Perform:
             else:
                 value = host.cancel_now(first)
             answer = AnswerStatus.OK, value
-        except Exception as error:
+        except FAILURES as error:
             answer = AnswerStatus.FAILED, as_failure(error).error
         clock.check()
         return answer

@@ -223,7 +223,7 @@ class FunctionHost:
         started = _Started(name)
         try:
             started.value = self.call_now(name, args)
-        except Exception as error:
+        except FAILURES as error:
             started.failure = as_failure(error)
         return self._handle(started)
 
@@ -274,6 +274,12 @@ class FunctionHost:
         return ToolFailure(f"tool `{name}` gave no answer within {self._timeout:g} s")
 
 
-def as_failure(error: Exception) -> ToolFailure:
+FAILURES = (Exception, asyncio.CancelledError)
+"""What a tool may raise to fail its request. Anything else (KeyboardInterrupt, SystemExit) leaves the run."""
+
+
+def as_failure(error: BaseException) -> ToolFailure:
     """What an exception says to the program."""
+    if isinstance(error, asyncio.CancelledError):
+        return ToolFailure("the tool was cancelled")
     return error if isinstance(error, ToolFailure) else ToolFailure(error_text(error))

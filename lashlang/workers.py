@@ -44,6 +44,9 @@ class Workers:
                 return
             try:
                 result = context.run(function)
+            except StopIteration as error:
+                # An asyncio future refuses this one, and whoever awaits it would wait for ever.
+                future.set_exception(RuntimeError(str(error) or "StopIteration"))
             except BaseException as error:
                 future.set_exception(error)
             else:

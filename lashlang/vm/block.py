@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from lashlang.errors import HostValueError, KernelFault, MachineClosed, MachineMisuse
 from lashlang.projection import Projected, Projection, ProjectionUnavailable, Unsupported, error_text
@@ -24,7 +24,20 @@ from lashlang.values import Value
 from lashlang.vm.diagnose import Fault, diagnose
 from lashlang.vm.outcome import Outcome
 from lashlang.vm.protocol import HEAVY_ALLOWED, AnswerStatus, Command, ReadStatus, RequestKind, Status
-from lashlang.vm.steps import Done, Print, Read, ReadResponse, Reads, Request, Requests, Response, Yielded, make_request
+from lashlang.vm.steps import (
+    Call,
+    Done,
+    Print,
+    Read,
+    ReadResponse,
+    Reads,
+    Request,
+    Requests,
+    Response,
+    Start,
+    Yielded,
+    make_request,
+)
 from lashlang.vm.wire import Codec, TooDeep, explain
 
 if TYPE_CHECKING:
@@ -235,7 +248,7 @@ class Block:
             answers.append([number, status, value])
 
         def origin(number: int, is_read: bool) -> str:
-            return f"tool `{requests[number - requests[0][0]][2]}`"
+            return _teller(requests[number - requests[0][0]][2])
 
         return self._exchange(HEAVY_ALLOWED, answers, [], origin)
 
@@ -333,8 +346,14 @@ class Block:
     def _origin(self, number: int, is_read: bool) -> str:
         if is_read:
             return f"reading `{self.reads[number].target.name}`"
-        tool: str | None = getattr(self.pending[number], "tool", None)
-        return f"tool `{tool}`" if tool else "the host"
+        request = self.pending[number]
+        return _teller(request.tool if isinstance(request, Call | Start) else getattr(request, "handle", None))
+
+
+def _teller(origin: Value) -> str:
+    """Who answered a request, in words: its tool, given by name or by the handle of a start, else the host."""
+    tool: Value = cast("dict[str, Value]", origin).get("tool") if isinstance(origin, dict) else origin
+    return f"tool `{tool}`" if isinstance(tool, str) else "the host"
 
 
 def _sorted(responses: Mapping[int, Response] | Mapping[int, ReadResponse]) -> list[list[Any]]:

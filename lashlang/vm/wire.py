@@ -13,7 +13,7 @@ from typing import Any, cast
 import msgpack
 
 from lashlang.errors import HostValueError, KernelFault
-from lashlang.projection import Projected, Projection, Step
+from lashlang.projection import Projected, Projection, Step, error_text
 from lashlang.values import Image, Value
 from lashlang.vm.protocol import EXT_IMAGE, EXT_PROJECTION
 
@@ -83,9 +83,9 @@ class Codec:
         """One message or value as msgpack; HostValueError (TooDeep for depth) where it holds no Lashlang value."""
         try:
             return self._packer.pack(value)
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        except Exception as error:  # the methods of a subclass in the value may raise anything
             explain(value)
-            raise HostValueError("$", str(error)) from error
+            raise HostValueError("$", error_text(error)) from error
 
     def unpack(self, data: bytes | memoryview) -> Any:
         """What the kernel's message says, None where it is empty; KernelFault where it is no msgpack."""
@@ -139,26 +139,37 @@ def explain(value: Any) -> None:
         item, path, depth = stack.pop()
         if depth > DEEPEST:
             raise TooDeep(_shortened(path), f"nested more than {DEEPEST} levels deep, or inside itself")
-        if isinstance(item, str):
-            _check_text(item, path)
-        elif item is None or isinstance(item, (bool, int, float, Projected)):
-            continue
-        elif isinstance(item, Image):
-            _check_image(item, path)
-        elif isinstance(item, dict):
-            entries = list(cast("dict[object, Any]", item).items())
-            for key, below in reversed(entries):
-                stack.append((below, f"{path}{_key_text(key)}", depth + 1))
-            for key, _ in entries:
-                if not isinstance(key, str):
-                    raise HostValueError(path, f"a record key must be text, got {type(key).__name__} {key!r:.40}")
-                _check_text(key, path)
-        elif isinstance(item, (list, tuple)):
-            items = list(cast("Iterable[Any]", item))
-            for index in range(len(items) - 1, -1, -1):
-                stack.append((items[index], f"{path}[{index}]", depth + 1))
-        else:
-            raise HostValueError(path, f"{type(item).__name__} is not a JSON value")
+        try:
+            inside = _look_into(item, path)
+        except HostValueError:
+            raise
+        except Exception as error:
+            raise HostValueError(path, f"{type(item).__name__} cannot be read: {error_text(error)}") from error
+        stack.extend((below, f"{path}{step}", depth + 1) for step, below in reversed(inside))
+
+
+def _look_into(item: Any, path: str) -> list[tuple[str, Any]]:
+    """What a value holds, each part with its step of the path; HostValueError where it is no Lashlang value itself.
+
+    Raises whatever the methods of a subclass raise.
+    """
+    if isinstance(item, str):
+        _check_text(item, path)
+    elif isinstance(item, Image):
+        _check_image(item, path)
+    elif isinstance(item, dict):
+        entries = list(cast("dict[object, Any]", item).items())
+        for key, _ in entries:
+            if not isinstance(key, str):
+                shown = f" {key!r:.40}" if isinstance(key, (int, float, bytes)) else ""
+                raise HostValueError(path, f"a record key must be text, got {type(key).__name__}{shown}")
+            _check_text(key, path)
+        return [(_key_text(key), below) for key, below in entries]
+    elif isinstance(item, (list, tuple)):
+        return [(f"[{index}]", below) for index, below in enumerate(cast("Iterable[Any]", item))]
+    elif item is not None and not isinstance(item, (bool, int, float, Projected)):
+        raise HostValueError(path, f"{type(item).__name__} is not a JSON value")
+    return []
 
 
 def _key_text(key: object) -> str:
