@@ -189,6 +189,10 @@ class Lash(Engine):
             session.globals[name] = value
         return submitted(session.run(program))
 
+    def close(self, session: Any) -> None:
+        """Free the machine's memory."""
+        session.close()
+
     def host(self, session: Any) -> Any:
         """Tool calls answered inline."""
         return submitted(session.run(LASHLANG["host"], tools={"ext": ext}))

@@ -13,17 +13,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from contextlib import suppress
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from lashlang.projection import Unsupported, error_text, read_all
 from lashlang.sync_runner import stopped_after
-from lashlang.toolhost import FAILURES, FunctionHost, as_failure
+from lashlang.toolhost import FAILURES, GRACE, FunctionHost, as_failure
 from lashlang.values import Value
 from lashlang.vm.block import Block, BlockStep, answer_read
+from lashlang.vm.limits import check_timeout
 from lashlang.vm.outcome import Outcome
 from lashlang.vm.protocol import AnswerStatus
 from lashlang.vm.steps import (
@@ -53,9 +54,6 @@ BURST = 16
 TURN = 0.004
 """Seconds after which a run that never had to wait lets others on the loop go on."""
 
-GRACE = 1.0
-"""Seconds that cancelled tools get to end before they are left to themselves."""
-
 
 async def run_async(
     machine: Machine,
@@ -70,11 +68,12 @@ async def run_async(
     """See `Machine.run_async`."""
     if tools is not None and host is not None:
         raise TypeError("give either `tools` or `host`, not both")
+    timeout = check_timeout(timeout)
     own = FunctionHost(tools) if host is None else None
     block = machine.open_block(program, projected, fuel)
     if isinstance(block, Done):
         return block.outcome
-    run = _Run(block, host or own or FunctionHost())
+    run = _Run(block, host or own or FunctionHost(), direct=timeout is None)
     try:
         if timeout is None:
             return await run.drive(projected or {})
@@ -82,21 +81,41 @@ async def run_async(
             async with asyncio.timeout(timeout):
                 return await run.drive(projected or {})
         except TimeoutError:
-            return block.interrupt(stopped_after(timeout)).outcome
+            # It may have come to its end in a worker at the last moment.
+            return block.outcome or block.interrupt(stopped_after(timeout)).outcome
     finally:
         block.abandon()
-        await run.close()
-        if own is not None:
-            await own.close()
+        try:
+            await run.close()
+        finally:
+            if own is not None:
+                await own.close()
 
 
 class _Run:
-    """One run of a block: its host, and the tasks of the requests that are open."""
+    """One run of a block: its host, and the tasks of the requests that are open.
 
-    __slots__ = ("_block", "_cancelled_before", "_host", "_inline", "_landed", "_task", "_tasks", "_wake")
+    `direct` allows to await a lone request without a task, which is faster, but leaves it to the tool
+    whether a cancellation comes through.
+    """
 
-    def __init__(self, block: Block, host: ToolHost) -> None:
+    __slots__ = (
+        "_block",
+        "_cancelled_before",
+        "_direct",
+        "_host",
+        "_inline",
+        "_landed",
+        "_stopping",
+        "_task",
+        "_tasks",
+        "_wake",
+    )
+
+    def __init__(self, block: Block, host: ToolHost, *, direct: bool) -> None:
         self._block = block
+        self._direct = direct
+        self._stopping = False
         self._host = host
         self._inline = True
         self._tasks: dict[int, asyncio.Task[Response]] = {}
@@ -136,24 +155,19 @@ class _Run:
 
     async def _compute(self, step: Yielded) -> BlockStep:
         """Go on after a slice: once more inline, then in a worker, in bursts."""
-        block = self._block
         if self._inline and not step.heavy:
             self._inline = False
-            return block.go_on(heavy=False)
-        stop = False
+            return self._block.go_on(heavy=False)
+        return await self._in_worker(self._burst)
 
-        def burst() -> BlockStep:
-            step = block.go_on(heavy=True)
-            for _ in range(BURST):
-                if stop or not isinstance(step, Yielded):
-                    break
-                step = block.go_on(heavy=True)
-            return step
-
-        try:
-            return await self._in_worker(burst)
-        finally:
-            stop = True
+    def _burst(self) -> BlockStep:
+        """Some slices one after the other, in a worker."""
+        step = self._block.go_on(heavy=True)
+        for _ in range(BURST):
+            if self._stopping or not isinstance(step, Yielded):
+                break
+            step = self._block.go_on(heavy=True)
+        return step
 
     async def _in_worker(self, run: Callable[[], BlockStep]) -> BlockStep:
         future = in_worker(COMPUTE, run)
@@ -161,7 +175,9 @@ class _Run:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             # The thread is inside the machine: nobody else may be until it comes back.
+            self._stopping = True
             await _settled(future)
+            future.result()  # what went wrong in there outranks the cancellation
             raise
 
     # --- answering -------------------------------------------------------------------------------
@@ -169,7 +185,7 @@ class _Run:
     async def _answers(self, step: Requests) -> dict[int, Response]:
         """Answers to give now: at least one, and all that have come in."""
         seen = self._block.take_seen_projection()
-        if len(step.new) == 1 and len(step.pending) == 1:
+        if self._direct and len(step.new) == 1 and len(step.pending) == 1:
             request = step.new[0]
             return {request.id: await self._perform(request, seen)}
         for request in step.new:
@@ -264,13 +280,15 @@ class _Run:
 
 _CANCELLED = Response(AnswerStatus.FAILED, as_failure(asyncio.CancelledError()).error)
 
-_BULKY: dict[type, int] = {str: 1 << 20, list: 5_000, dict: 5_000, tuple: 5_000}
+_BULKY_TEXT = 1 << 20
+_BULKY_CONTAINER = 5_000
 
 
 def _is_bulky(value: Value) -> bool:
     """Whether a value may take milliseconds to pack; a guess from its outermost size."""
-    kind = type(value)
-    return kind in _BULKY and len(value) > _BULKY[kind]
+    if isinstance(value, str):
+        return len(value) > _BULKY_TEXT
+    return isinstance(value, (list, dict, tuple)) and len(cast("Sized", value)) > _BULKY_CONTAINER
 
 
 async def _settled(future: asyncio.Future[BlockStep]) -> None:

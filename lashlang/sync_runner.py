@@ -16,6 +16,7 @@ from lashlang.projection import read_all
 from lashlang.toolhost import FAILURES, FunctionHost, as_failure
 from lashlang.values import Value
 from lashlang.vm.block import Perform
+from lashlang.vm.limits import check_timeout
 from lashlang.vm.outcome import Outcome
 from lashlang.vm.protocol import AnswerStatus, RequestKind
 from lashlang.vm.steps import Done, ReadResponse, Reads
@@ -39,6 +40,7 @@ def run(
     """See `Machine.run`."""
     if tools is not None and host is not None:
         raise TypeError("give either `tools` or `host`, not both")
+    timeout = check_timeout(timeout)
     functions = host if isinstance(host, FunctionHost) else FunctionHost(tools) if host is None else None
     if functions is None or functions.needs_loop:
         return _run_on_loop(machine, program, host or functions, projected, fuel, timeout)

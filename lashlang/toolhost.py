@@ -11,15 +11,20 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import CoroutineType
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from lashlang.errors import LashlangError
 from lashlang.projection import Projected, error_text
 from lashlang.syntax.hints import nearest
 from lashlang.values import Value
+from lashlang.vm.limits import check_timeout
 from lashlang.workers import TOOLS, in_worker
+
+GRACE = 1.0
+"""Seconds that cancelled tools get to end before they are left to themselves."""
 
 
 class ToolFailure(LashlangError):
@@ -64,6 +69,10 @@ class _Tool:
     __slots__ = ("accepts", "any_name", "function", "is_async", "name", "required")
 
     def __init__(self, name: str, function: Callable[..., Any]) -> None:
+        if not isinstance(cast("object", name), str):
+            raise TypeError(f"a tool's name is text, not {type(name).__name__}")
+        if not callable(function):
+            raise TypeError(f"tool `{name}` is no function but {type(function).__name__}")
         self.name = name
         self.function = function
         self.is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
@@ -114,7 +123,8 @@ class FunctionHost:
     the block runs asynchronously, so they may block. `timeout` in seconds bounds each call; the call
     then fails, and an ordinary function is left to end by itself. `on_print` is called with value and
     text of each observation. Handles live as long as the host, so one host for many blocks keeps them.
-    Raises TypeError for a tool that cannot be called by argument names.
+    Raises TypeError for a tool that cannot be called by argument names, and TypeError or ValueError for a
+    timeout that is no number of seconds.
     """
 
     def __init__(
@@ -125,7 +135,7 @@ class FunctionHost:
         on_print: Callable[[Value, str], None] | None = None,
     ) -> None:
         self._tools = {name: _Tool(name, function) for name, function in (tools or {}).items()}
-        self._timeout = timeout
+        self._timeout = check_timeout(timeout)
         self._on_print = on_print
         self._started: dict[str, _Started] = {}
 
@@ -176,9 +186,7 @@ class FunctionHost:
 
     async def cancel(self, handle: dict[str, Value]) -> Value:
         """See `ToolHost.cancel`."""
-        started = self._lookup(handle)
-        task, started.task = started.task, None
-        started.failure = ToolFailure(f"`{started.tool}` was cancelled")
+        task = self._forget(handle)
         if task is not None:
             task.cancel()
 
@@ -191,11 +199,14 @@ class FunctionHost:
         raise ToolFailure("nothing answers for it")
 
     async def close(self) -> None:
-        """Cancel what was started and has not ended, and wait for it."""
+        """Cancel what was started on this event loop and has not ended; it gets a moment to end."""
+        loop = asyncio.get_running_loop()
         tasks = [started.task for started in self._started.values() if started.task is not None]
+        tasks = [task for task in tasks if not task.done() and task.get_loop() is loop]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            await asyncio.wait(tasks, timeout=GRACE)
 
     # --- synchronous ---------------------------------------------------------------------------------
 
@@ -228,13 +239,20 @@ class FunctionHost:
         return self._handle(started)
 
     def await_now(self, handle: dict[str, Value]) -> Value:
-        """`await_handle` of what `start_now` started."""
-        return self._outcome(self._lookup(handle))
+        """`await_handle` of what `start_now` started, or of what an asynchronous run did and has ended since."""
+        started = self._lookup(handle)
+        if started.task is None:
+            return self._outcome(started)
+        if not started.task.done():
+            raise ToolFailure(f"`{started.tool}` is still running, and waiting for it needs `run_async`")
+        return started.task.result()
 
     def cancel_now(self, handle: dict[str, Value]) -> Value:
-        """`cancel` of what `start_now` started: its outcome is forgotten."""
-        started = self._lookup(handle)
-        started.failure = ToolFailure(f"`{started.tool}` was cancelled")
+        """`cancel`: what `start_now` started has ended, and its outcome is forgotten."""
+        task = self._forget(handle)
+        if task is not None:
+            with suppress(RuntimeError):  # its loop is closed, so that it does not run either
+                task.get_loop().call_soon_threadsafe(task.cancel)
 
     def print_now(self, value: Value, text: str) -> None:
         """`print`, in this thread."""
@@ -264,6 +282,13 @@ class FunctionHost:
         if started is None:
             raise ToolFailure(f"unknown handle `{number}`")
         return started
+
+    def _forget(self, handle: Mapping[str, Value]) -> asyncio.Task[Value] | None:
+        """Make the handle's outcome a failure; its task, if any, remains to be cancelled."""
+        started = self._lookup(handle)
+        task, started.task = started.task, None
+        started.failure = ToolFailure(f"`{started.tool}` was cancelled")
+        return task
 
     def _outcome(self, started: _Started) -> Value:
         if started.failure is not None:

@@ -28,6 +28,12 @@ class Workers:
     def __init__(self, most: int, name: str) -> None:
         self._most = most
         self._name = name
+        self._begin()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._begin)
+
+    def _begin(self) -> None:
+        """Be without threads and jobs, as at first and again in a forked process, which has none of its parent's."""
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._threads = 0

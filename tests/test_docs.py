@@ -62,3 +62,45 @@ def test_the_files_that_the_machine_page_names_exist() -> None:
     assert len(named) > 30
     missing = sorted(name for name in named if not (root / name).exists() and not name.endswith("vm.wasm"))
     assert not missing
+
+
+def readme_blocks(language: str) -> list[str]:
+    """The fenced blocks of the README in a language."""
+    text = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def test_the_program_in_the_readme_counts_words() -> None:
+    (source,) = readme_blocks("lashlang")
+    texts = {"a": "to be or not", "b": "to go"}
+
+    def read_file(path: str) -> str:
+        return texts[path]
+
+    def list_files(folder: str) -> list[str]:
+        return [*texts, f"{folder}/missing"]
+
+    outcome = lashlang.Machine().run(source, tools={"list_files": list_files, "read_file": read_file})
+    value = outcome.unwrap()
+    assert isinstance(value, dict)
+    assert value["top"] == [["to", 2], ["be", 1], ["or", 1], ["not", 1], ["go", 1]]
+    assert value["failed"] == ["json/missing: 'json/missing'"]
+
+
+def test_the_python_in_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (source,) = readme_blocks("python")
+    exec(compile(source, "README.md", "exec"), {"__name__": "readme"})
+    shown = capsys.readouterr().out
+    assert "submitted user 0, user 1, user 2" in shown
+    assert "cannot read field `first` of a list" in shown
+
+
+def test_the_commands_in_the_readme_exist() -> None:
+    from lashlang.cli import main
+
+    verbs = set(re.findall(r"^lashlang (\w+)", "".join(readme_blocks("sh")), re.MULTILINE))
+    assert verbs == {"run", "check", "disasm"}
+    for verb in verbs:
+        with pytest.raises(SystemExit) as ended:
+            main([verb, "--help"])
+        assert ended.value.code == 0

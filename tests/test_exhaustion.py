@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,14 +28,16 @@ class Scenario:
 class Shelf:
     """A projection's source that answers some questions and leaves the others to reading whole."""
 
-    def answer(self, projected: lashlang.Projected, question: str, args: tuple[Any, ...]) -> Any:
+    blocking = False
+
+    def answer(self, target: lashlang.Projected, question: str, args: Sequence[lashlang.Value]) -> Any:
         """See `Projection`."""
         if question == "len":
             return 3
         if question == "field":
-            return lashlang.Projected(projected.name, projected.source, (*projected.path, args[0]))
+            return target.field(str(args[0]))
         if question == "whole":
-            return {"path": [str(step) for step in projected.path], "text": LONG}
+            return {"path": [str(step) for step in target.path], "text": LONG}
         raise lashlang.Unsupported
 
 

@@ -42,7 +42,7 @@ fn sorted(xs: *List, keys: []const Value, kind: sorting.Keys, descending: bool) 
     try list_file.checkCount(xs.len);
     const units = sorting.cost(kind, xs.len);
     try calling.afford(units);
-    try state.admit(xs.len);
+    try state.admit(@max(xs.len, units / 16));
     const bytes = @max(1, keys.len) * 4;
     const memory = try heap.alloc(bytes);
     defer heap.free(memory, bytes);

@@ -231,9 +231,10 @@ fn padded(comptime name: []const u8, args: []const Value, left: bool) Error!Valu
     const fill: []const u8 = if (calling.optional(args, 2)) |v| try filler(name, v) else " ";
     if (wanted <= text.chars) return calling.textResult(text.retain(), text.chars);
     const missing = @as(u64, @intCast(wanted)) - text.chars;
-    const size = text.len + missing *| fill.len;
+    const size = text.len +| missing *| fill.len;
     try string.checkSize(size);
     try calling.afford(@intCast(wanted));
+    try state.admit(size / 16);
     const result = try calling.allocText(size, @intCast(wanted));
     const padding = result.ptr[if (left) 0 else text.len..][0..@intCast(size - text.len)];
     if (fill.len == 1) {

@@ -22,6 +22,9 @@ const Record = calling.Record;
 /// Where spans like to end.
 pub const Boundary = enum { char, line, paragraph };
 
+/// Work to make one span.
+const span_work = 8;
+
 /// The arguments after the text.
 pub const Wanted = struct { size: u64, overlap: u64, by: Boundary };
 
@@ -29,6 +32,9 @@ pub fn chunkSpans(args: []const Value) Error!Value {
     if (args[0].tag != .string) return state.fail(.type_error, .none, "`chunk_spans` needs a string, got {s}", .{args[0].typeName()});
     const wanted = try read(args);
     const text = args[0].asStr();
+    // A boundary can make a span end early, and the next one begin just behind where this one began.
+    const least_step = if (wanted.by == .char or wanted.overlap == 0) wanted.size - wanted.overlap else 1;
+    try state.admit(@max(text.chars / least_step * span_work, text.len / 16));
     const spans = try List.create(8);
     errdefer spans.release();
     var cursor: Cursor = .{ .text = text, .by = wanted.by };

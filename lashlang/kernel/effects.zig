@@ -231,9 +231,14 @@ pub fn startTool(f: *Fiber, ins: Instruction) Error!Flow {
     return requestTool(f, .start, ins);
 }
 
+/// A value of this expanded size is going to be walked over and written out.
+fn admitSize(size: u64) Error!void {
+    try state.admit(size / 16);
+}
+
 fn requestTool(f: *Fiber, kind: RequestKind, ins: Instruction) Error!Flow {
     const args = f.regs[ins.b];
-    try text_form.checkSize(args);
+    try admitSize(try text_form.checkedSize(args));
     return request(f, kind, Value.fromStr(program.current.text(ins.c)), args);
 }
 
@@ -244,8 +249,8 @@ fn isHandle(v: Value) bool {
 
 pub fn awaitHandles(f: *Fiber, ins: Instruction) Error!Flow {
     const operand = f.regs[ins.b];
+    try admitSize(try text_form.checkedSize(operand));
     if (f.partial.tag == .null) {
-        try text_form.checkSize(operand);
         const shape = try projection.resolve(f, operand);
         defer shape.release();
         if (try issueAwaits(f, shape)) return .blocked;
@@ -318,7 +323,7 @@ pub fn print(f: *Fiber, ins: Instruction) Error!Flow {
     }
     const shown = try projection.resolve(f, f.regs[ins.a]);
     defer shown.release();
-    try text_form.checkSize(shown);
+    try admitSize(try text_form.checkedSize(shown));
     const text = try text_form.shown(shown);
     defer text.release();
     if (printed + text.len > state.limitOf(.output)) return state.exceeded(.output);
@@ -332,7 +337,7 @@ pub fn print(f: *Fiber, ins: Instruction) Error!Flow {
 pub fn submit(f: *Fiber, ins: Instruction) Error!Flow {
     const result = try projection.resolve(f, f.regs[ins.a]);
     defer result.release();
-    try text_form.checkSize(result);
+    try admitSize(try text_form.checkedSize(result));
     submission.clear();
     try submission.array(3);
     try submission.unsigned(state.fuel_used);
@@ -392,6 +397,7 @@ pub fn parallel(f: *Fiber, ins: Instruction) Error!Flow {
 
 fn fork(f: *Fiber, entry: *const program.Parallel) Error!void {
     const count = entry.entries.len;
+    try state.admit(@as(u64, count) * program.current.registers);
     const memory: [*]*Fiber = @ptrCast(try heap.alloc(count * @sizeOf(*Fiber)));
     var made: usize = 0;
     errdefer {

@@ -21,7 +21,9 @@ pub const Error = error{OutOfMemory};
 /// Blocks up to this size have no header and cost a few instructions.
 pub const small_max = 512;
 const class_count = small_max / 16;
-const run_size = 8 * 1024;
+/// Runs of small blocks grow from the one size to the other, so that an idle machine touches few pages.
+const first_run = 512;
+const largest_run = 8 * 1024;
 const header_size = 16;
 const min_block = 32;
 const page_size = 64 * 1024;
@@ -71,6 +73,8 @@ var first_map: u32 = 0;
 var second_map: [first_levels]u8 = @splat(0);
 var bins: [first_levels][second_levels]u32 = @splat(@splat(0));
 var small: [class_count + 1]?*SmallFree = @splat(null);
+/// How large the next run of each small class will be.
+var next_run: [class_count + 1]u32 = @splat(first_run);
 /// Bytes handed out and not yet freed, by requested class.
 var in_use: u64 = 0;
 
@@ -119,6 +123,7 @@ pub fn reset() void {
     second_map = @splat(0);
     bins = @splat(@splat(0));
     small = @splat(null);
+    next_run = @splat(first_run);
     in_use = 0;
     taken = 0;
 }
@@ -196,7 +201,8 @@ fn giveBack(size: u32) void {
 noinline fn allocSmallSlow(class: usize) ?[*]align(16) u8 {
     @branchHint(.unlikely);
     const step = class * 16;
-    const run = allocBlock(run_size) catch return null;
+    const run = allocBlock(next_run[class]) catch return null;
+    next_run[class] = @min(next_run[class] * 2, largest_run);
     const bytes = headerAt(run).size() - header_size;
     const count = bytes / step;
     const start = ptrAt(run + header_size);

@@ -72,6 +72,7 @@ class Block:
         "_perform",
         "_prints",
         "_projected",
+        "outcome",
         "over",
         "pending",
         "program",
@@ -100,6 +101,7 @@ class Block:
         self.pending: dict[int, Request] = {}
         self.reads: dict[int, Read] = {}
         self.over = False
+        self.outcome: Outcome | None = None
 
     def serve_with(self, perform: Perform) -> None:
         """Answer every request at once by calling `perform`, in issue order: the way of the synchronous runner.
@@ -299,6 +301,7 @@ class Block:
         return None, prints, reply[0], reply[1], self.program.source
 
     def _done(self, outcome: Outcome) -> Done:
+        self.outcome = outcome
         self._end()
         return Done(outcome)
 

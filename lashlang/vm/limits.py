@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 from lashlang.compiler.faults import LIMITS
@@ -53,6 +54,17 @@ def check_limit(name: str, value: object) -> None:
     greatest = DEEPEST if name == "value_depth" else (1 << 63) - 1
     if not 0 <= value <= greatest:
         raise ValueError(f"limit `{name}` must be between 0 and {greatest}, got {value}")
+
+
+def check_timeout(timeout: object) -> float | None:
+    """A timeout in seconds as waiting takes it, None for no end; TypeError or ValueError where it is none."""
+    if timeout is None:
+        return None
+    if not isinstance(timeout, (int, float)) or isinstance(timeout, bool):
+        raise TypeError(f"a timeout is a number of seconds or None, got {type(timeout).__name__}")
+    if not timeout >= 0:
+        raise ValueError(f"a timeout is 0 seconds or more, got {timeout}")
+    return timeout if timeout < threading.TIMEOUT_MAX else None
 
 
 DEFAULT = Limits()

@@ -7,13 +7,15 @@ runs one block at a time; a second use meanwhile raises `MachineBusy`. Machines 
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lashlang.compiler.faults import KINDS
+from lashlang.compiler.program import Program
 from lashlang.errors import HostValueError, KernelFault, LanguageError, MachineBusy, MachineMisuse
 from lashlang.syntax.diagnostics import CompileError
 from lashlang.values import Value
@@ -26,7 +28,6 @@ from lashlang.vm.steps import Done, ReadResponse, Reads, Request, Response, Step
 from lashlang.vm.wire import Codec, explain
 
 if TYPE_CHECKING:
-    from lashlang.compiler.program import Program
     from lashlang.toolhost import ToolHost
 
 Tools = Mapping[str, Callable[..., Any]]
@@ -39,6 +40,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEYWORDS = frozenset("if else for in parallel await cancel submit print call and or not true false null".split())
 
 _SLACK = 16 * MIB
+_DRIVEN = "a runner or another thread drives the block that is running on this machine"
 
 
 class Machine:
@@ -50,7 +52,9 @@ class Machine:
     is too small to begin.
     """
 
-    __slots__ = ("_block", "_busy", "_codec", "_fuel", "_instance", "_limits")
+    # `_busy` is held from a block's beginning to its end, `_turn` by whoever drives it: a runner all that
+    # time, `start` and `resume` until they return.
+    __slots__ = ("_block", "_busy", "_codec", "_fuel", "_instance", "_limits", "_turn")
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or DEFAULT
@@ -59,6 +63,7 @@ class Machine:
         self._codec = Codec()
         self._block: Block | None = None
         self._busy = threading.Lock()
+        self._turn = threading.Lock()
         self._fuel = -1
         self._configure(self.limits.fuel)
 
@@ -123,6 +128,8 @@ class Machine:
         except BaseException:
             block.abandon()
             raise
+        finally:
+            self._end_turn(block)
 
     def resume(
         self,
@@ -132,15 +139,26 @@ class Machine:
     ) -> Step:
         """Answer some of what is pending, by id, and run on until the block is done or needs its host again.
 
-        Raises MachineMisuse for an unknown id, an empty answer or an idle machine, and HostValueError
-        where a response's value is no Lashlang value; nothing has changed then.
+        Raises MachineMisuse for an unknown id, an empty answer or an idle machine, MachineBusy while a
+        runner or another thread drives the block, and HostValueError where a response's value is no
+        Lashlang value; nothing has changed then.
         """
-        block = self._running()
-        return self._settle(block, block.deliver(responses or {}, reads or {}, heavy=True))
+        block = self._take_turn()
+        try:
+            return self._settle(block, block.deliver(responses or {}, reads or {}, heavy=True))
+        finally:
+            self._end_turn(block)
 
     def interrupt(self, message: str = "interrupted by the host") -> Done:
-        """Stop the running block where it waits: outcome `interrupted`. What it did and assigned so far stays."""
-        return self._running().interrupt(message)
+        """Stop the running block where it waits: outcome `interrupted`. What it did and assigned so far stays.
+
+        For blocks that `start` began; one of `run_async` is stopped by cancelling its task. Raises as `resume`.
+        """
+        block = self._take_turn()
+        try:
+            return block.interrupt(message)
+        finally:
+            self._end_turn(block)
 
     @property
     def globals(self) -> Globals:
@@ -174,21 +192,31 @@ class Machine:
     def open_block(
         self, program: Program | str, projected: Mapping[str, Value] | None, fuel: int | None
     ) -> Block | Done:
-        """For runners: claim the machine for a block, which they then drive; `Done` where it does not compile."""
-        if isinstance(program, str):
-            from lashlang.compiler import compile as compile_source
+        """For runners: claim the machine for a block, which they then drive; `Done` where it does not compile.
 
-            try:
+        Raises TypeError where `program` is neither a Program nor text.
+        """
+        for name in projected or ():
+            _check_name(name)
+        source = program
+        try:
+            if isinstance(program, str):
+                from lashlang.compiler import compile as compile_source
+
                 program = compile_source(program)
-            except CompileError as error:
-                return Done(Outcome("failed", error=error.diagnostic, source=program))
-        if projected:
-            for name in projected:
-                _check_name(name)
-            program = program.with_readonly(frozenset(projected))
+            elif not isinstance(cast("object", program), Program):
+                raise TypeError(f"a program is a source or a Program, not {type(program).__name__}")
+            if projected:
+                program = program.with_readonly(frozenset(projected))
+        except CompileError as error:
+            return Done(
+                Outcome("failed", error=error.diagnostic, source=source if isinstance(source, str) else source.source)
+            )
         self._claim()
         try:
             self._configure(self.limits.fuel if fuel is None else fuel)
+            if not self._turn.acquire(blocking=False):
+                raise MachineBusy(_DRIVEN)
         except BaseException:
             self._busy.release()
             raise
@@ -218,9 +246,16 @@ class Machine:
         return self._instance.heap_used
 
     def close(self) -> None:
-        """Free the machine's memory; it cannot be used afterwards. MachineBusy while another thread is inside."""
+        """Free the machine's memory; it cannot be used afterwards.
+
+        A block that waits for `resume` is stopped. MachineBusy while a runner or another thread drives one.
+        """
+        if not self._turn.acquire(blocking=False):
+            raise MachineBusy(_DRIVEN)
         block = self._block
-        if block is not None:
+        if block is None:
+            self._turn.release()
+        else:
             block.abandon()
         self._instance.close()
 
@@ -238,18 +273,30 @@ class Machine:
 
     def _release(self) -> None:
         self._block = None
+        self._turn.release()
         self._busy.release()
 
-    def _running(self) -> Block:
+    def _take_turn(self) -> Block:
+        """The running block, for a caller that drives it until `_end_turn`."""
+        if not self._turn.acquire(blocking=False):
+            raise MachineBusy(_DRIVEN)
         block = self._block
         if block is None:
+            self._turn.release()
             raise MachineMisuse("no block is running")
         return block
+
+    def _end_turn(self, block: Block) -> None:
+        """The caller drives the block no longer; the end of a block has released the turn already."""
+        if not block.over:
+            self._turn.release()
 
     def _configure(self, fuel: int) -> None:
         if fuel != self._fuel:
             check_limit("fuel", fuel)
-            self._between(Command.CONFIGURE, [fuel, *self.limits.as_list()[1:]])
+            # The kernel takes the seed of its hashes from the first of these; nobody can prepare keys that collide.
+            seed = int.from_bytes(os.urandom(8), "little")
+            self._between(Command.CONFIGURE, [fuel, *self.limits.as_list()[1:], seed])
             self._fuel = fuel
 
     def _names(self) -> list[str]:

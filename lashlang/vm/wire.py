@@ -80,9 +80,14 @@ class Codec:
         self.seen_projection = False
 
     def pack(self, value: Any) -> bytes:
-        """One message or value as msgpack; HostValueError (TooDeep for depth) where it holds no Lashlang value."""
+        """One message or value as msgpack; HostValueError (TooDeep for depth) where it holds no Lashlang value.
+
+        MemoryError where Python itself has no room for the message.
+        """
         try:
             return self._packer.pack(value)
+        except MemoryError:
+            raise
         except Exception as error:  # the methods of a subclass in the value may raise anything
             explain(value)
             raise HostValueError("$", error_text(error)) from error
@@ -161,7 +166,7 @@ def _look_into(item: Any, path: str) -> list[tuple[str, Any]]:
         entries = list(cast("dict[object, Any]", item).items())
         for key, _ in entries:
             if not isinstance(key, str):
-                shown = f" {key!r:.40}" if isinstance(key, (int, float, bytes)) else ""
+                shown = f" {key!r:.40}" if key is None or isinstance(key, (int, float, bytes)) else ""
                 raise HostValueError(path, f"a record key must be text, got {type(key).__name__}{shown}")
             _check_text(key, path)
         return [(_key_text(key), below) for key, below in entries]

@@ -30,7 +30,9 @@ submit kept
 
 LIMITS = [10_000_000, 64 << 20, 1 << 20, 100_000, 128, 1 << 20, 100, 10_000]
 
-PROJECTION = msgpack.ExtType(EXT_PROJECTION, msgpack.packb([0, "shelf", []]))
+PROJECTION = msgpack.ExtType(EXT_PROJECTION, b"\x93\x00\xa5shelf\x90")
+
+NONE: list[Any] = []
 
 DEFINED = set(range(Status.REFUSED + 1))
 
@@ -64,10 +66,15 @@ def proper_step(status: int, reply: Any) -> bytes:
     """The message with which a well-behaved host goes on."""
     if status == Status.WAITING:
         answers = [[number, 0, {"kind": kind, "n": number}] for number, kind, _, _ in reply[2]]
-        return msgpack.packb([0, answers, []])
+        return pack(0, answers, NONE)
     if status == Status.READS:
-        return msgpack.packb([0, [], [[number, 0, 5] for number, _, _, _ in reply[2]]])
-    return msgpack.packb([1 if status == Status.HEAVY else 0, [], []])
+        return pack(0, NONE, [[number, 0, 5] for number, _, _, _ in reply[2]])
+    return pack(1 if status == Status.HEAVY else 0, NONE, NONE)
+
+
+def pack(flags: int, requests: list[Any], reads: list[Any]) -> bytes:
+    """The message of a step."""
+    return msgpack.packb([flags, requests, reads])
 
 
 RUN = b"\x92" + msgpack.packb({"shelf": PROJECTION}) + lashlang.compile(SOURCE).packed
