@@ -64,10 +64,13 @@ _cache = _Cache()
 def compile(source: str) -> Program:  # noqa: A001 - the name users expect, as in `re.compile`
     """The program of a block, from the cache where possible.
 
-    Raises `CompileError`, whose `diagnostic` says what is wrong, where and what to do (chapter 2.3).
+    Raises `CompileError`, whose `diagnostic` says what is wrong, where and what to do (chapter 2.3), and
+    TypeError for a source that is no text.
     """
     program = _cache.get(source)
     if program is None:
+        if not isinstance(source, str):  # pyright: ignore[reportUnnecessaryIsInstance] -- bytes are an easy mistake
+            raise TypeError(f"a source is text, not {type(source).__name__}")
         # Imported late: the parser's hints know the names of the builtins, which are a table of this package.
         from lashlang.syntax import parse
 

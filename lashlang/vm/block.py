@@ -123,6 +123,7 @@ class Block:
         status, reply = self._command(Command.RUN, data)
         if status == Status.REFUSED:
             explain(bound)
+            raise _refused(reply)
         return self._step(status, reply)
 
     def go_on(self, *, heavy: bool) -> BlockStep:
@@ -141,7 +142,8 @@ class Block:
 
         A response whose value is too deep or too large becomes the error the language has for that.
         One that is no Lashlang value at all raises HostValueError and changes nothing; `lenient`
-        makes it a failure of its request in place. Unknown ids raise MachineMisuse.
+        makes it a failure of its request in place. Unknown ids and statuses raise MachineMisuse, what is no
+        response TypeError.
         """
         if not responses.keys() <= self.pending.keys() or not reads.keys() <= self.reads.keys():
             unknown = sorted((responses.keys() - self.pending.keys()) | (reads.keys() - self.reads.keys()))
@@ -151,6 +153,8 @@ class Block:
         status, reply = self._exchange(
             HEAVY_ALLOWED if heavy else 0, _sorted(responses), _sorted(reads), self._origin if lenient else None
         )
+        if status == Status.REFUSED:
+            raise _refused(reply)
         for number, response in responses.items():
             request = self.pending.pop(number)
             if isinstance(request, Print) and response.status == AnswerStatus.OK:
@@ -162,6 +166,8 @@ class Block:
     def interrupt(self, message: str = _INTERRUPTED) -> Done:
         """Stop the block where it stands; what it assigned and did so far stays."""
         status, reply = self._command(Command.INTERRUPT, self._codec.pack([message]))
+        if status == Status.REFUSED:
+            raise _refused(reply)
         step = self._step(status, reply)
         if not isinstance(step, Done):
             raise self._broken(f"the kernel went on after an interrupt (status {status})")
@@ -353,6 +359,11 @@ class Block:
         return _teller(request.tool if isinstance(request, Call | Start) else getattr(request, "handle", None))
 
 
+def _refused(reply: Any) -> MachineMisuse:
+    """What to raise for a command that the kernel refused, changing nothing: the host filled in its own nonsense."""
+    return MachineMisuse(f"the kernel refused the command: {reply[0]}")
+
+
 def _teller(origin: Value) -> str:
     """Who answered a request, in words: its tool, given by name or by the handle of a start, else the host."""
     tool: Value = cast("dict[str, Value]", origin).get("tool") if isinstance(origin, dict) else origin
@@ -361,7 +372,10 @@ def _teller(origin: Value) -> str:
 
 def _sorted(responses: Mapping[int, Response] | Mapping[int, ReadResponse]) -> list[list[Any]]:
     """Answers as the kernel takes them: by ascending id."""
-    answers = [[number, response.status, response.value] for number, response in responses.items()]
+    try:
+        answers = [[number, response.status, response.value] for number, response in responses.items()]
+    except AttributeError:
+        raise TypeError("requests are answered by a Response each, reads by a ReadResponse") from None
     if len(answers) > 1:
         answers.sort(key=lambda answer: answer[0])
     return answers

@@ -49,7 +49,7 @@ class Machine:
     `limits` hold for every block until others are set; `run`, `run_async` and `start` can set another
     `fuel`. A machine can be used as a context manager, or `close`d, to free its memory early. Raises
     KernelFault where the kernel is missing or cannot be started, LanguageError where the limit `memory`
-    is too small to begin.
+    is too small to begin, TypeError where `limits` are none.
     """
 
     # `_busy` is held from a block's beginning to its end, `_turn` by whoever drives it: a runner all that
@@ -57,7 +57,7 @@ class Machine:
     __slots__ = ("_block", "_busy", "_codec", "_fuel", "_instance", "_limits", "_turn")
 
     def __init__(self, limits: Limits | None = None) -> None:
-        self._limits = limits or DEFAULT
+        self._limits = DEFAULT if limits is None else _checked(limits)
         # The kernel keeps to `memory` itself; twice that leaves room for messages on their way in or out.
         self._instance = Kernel.shared().instantiate(2 * self.limits.memory + _SLACK)
         self._codec = Codec()
@@ -175,7 +175,7 @@ class Machine:
 
     @limits.setter
     def limits(self, limits: Limits) -> None:
-        self.between_blocks(Command.CONFIGURE, limits.as_list())
+        self.between_blocks(Command.CONFIGURE, _checked(limits).as_list())
         self._limits = limits
         self._fuel = limits.fuel
 
@@ -343,6 +343,8 @@ class Globals(MutableMapping[str, Value]):
         self._machine = machine
 
     def __getitem__(self, name: str) -> Value:
+        if not is_name(name):
+            raise KeyError(name)
         found, value = self._machine.between_blocks(Command.GET, [name])
         if not found:
             raise KeyError(name)
@@ -359,7 +361,7 @@ class Globals(MutableMapping[str, Value]):
             raise
 
     def __delitem__(self, name: str) -> None:
-        if not self._machine.between_blocks(Command.DELETE, [name])[0]:
+        if not is_name(name) or not self._machine.between_blocks(Command.DELETE, [name])[0]:
             raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
@@ -373,6 +375,12 @@ class Globals(MutableMapping[str, Value]):
 
     def __repr__(self) -> str:
         return f"<globals of a machine: {', '.join(self)}>"
+
+
+def _checked(limits: object) -> Limits:
+    if not isinstance(limits, Limits):
+        raise TypeError(f"a machine's limits are Limits, not {type(limits).__name__}")
+    return limits
 
 
 def is_name(name: object) -> bool:
