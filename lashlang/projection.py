@@ -77,11 +77,14 @@ class Projected:
         if self.source is None:
             raise ProjectionUnavailable(f"the projected value `{self.name}` has no source that could be read")
         try:
-            return self.source.answer(self, "whole", ())
+            value = self.source.answer(self, "whole", ())
         except Exception as error:
             raise ProjectionUnavailable(
                 f"the projected value `{self.name}` cannot be read: {error_text(error)}"
             ) from error
+        if isinstance(value, Projected):
+            raise ProjectionUnavailable(f"the projected value `{self.name}` was answered with another projection")
+        return value
 
 
 def error_text(error: BaseException) -> str:

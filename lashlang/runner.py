@@ -41,7 +41,7 @@ from lashlang.vm.steps import (
     Start,
     Yielded,
 )
-from lashlang.workers import COMPUTE, in_worker
+from lashlang.workers import COMPUTE, TOOLS, in_worker
 
 if TYPE_CHECKING:
     from lashlang.compiler.program import Program
@@ -242,7 +242,7 @@ class _Run:
         return task.cancelling() > (self._cancelled_before if task is self._task else 0)
 
     async def _read_args(self, args: dict[str, Value]) -> dict[str, Value]:
-        return await asyncio.wrap_future(COMPUTE.submit(lambda: read_all(args)))
+        return await asyncio.wrap_future(TOOLS.submit(lambda: read_all(args)))
 
     async def _read(self, step: Reads) -> dict[int, ReadResponse]:
         """Answer reads: those that may take long in a worker, those without a source by the tool host."""
@@ -260,12 +260,15 @@ class _Run:
 
     async def _read_one(self, read: Read) -> ReadResponse:
         if read.target.source is not None:
-            return await in_worker(COMPUTE, lambda: answer_read(read))
+            # Not among those that compute: a source may hang, and machines must go on.
+            return await in_worker(TOOLS, lambda: answer_read(read))
         try:
             return ReadResponse.ok(await self._host.read_projection(read.target, read.question, read.args))
         except Unsupported:
             return ReadResponse.unsupported()
-        except Exception as error:
+        except FAILURES as error:
+            if isinstance(error, asyncio.CancelledError) and self._is_cancelled():
+                raise
             return ReadResponse.failed(error_text(error))
 
     async def close(self) -> None:

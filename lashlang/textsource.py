@@ -35,6 +35,8 @@ class TextSource(Answers):
     )
 
     def __init__(self, text: str) -> None:
+        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance] -- bytes are an easy mistake
+            raise TypeError(f"a TextSource is made of text, not {type(text).__name__}; see `from_bytes`")
         self._text: str | None = text
         self._file: Path | None = None
         self._encoding = "utf-8"

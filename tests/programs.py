@@ -401,5 +401,6 @@ def programs(draw: Draw) -> tuple[str, dict[str, int]]:
     limits = {"fuel": 20_000}
     if draw(st.integers(0, 3)) == 3:
         code = draw(st.sampled_from(LIMITS))
-        limits[code] = draw(st.integers(0, 100))
+        # Texts of the source are longer than a tiny `string_size`, which says nothing about them or their parts.
+        limits[code] = draw(st.integers(32 if code == "string_size" else 0, 100))
     return source, limits
