@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         MachineClosed,
         MachineError,
         MachineMisuse,
+        SnapshotError,
     )
     from lashlang.projection import Answers, JsonSource, Projected, Projection, ProjectionUnavailable, Unsupported
     from lashlang.syntax.diagnostics import CompileError, Diagnostic, LashlangError
@@ -58,7 +59,8 @@ if TYPE_CHECKING:
 
 _HOME = {
     "lashlang.compiler": "BYTECODE_VERSION LANGUAGE_VERSION Program clear_cache compile disassemble",
-    "lashlang.errors": "HostValueError KernelFault LanguageError MachineBusy MachineClosed MachineError MachineMisuse",
+    "lashlang.errors": "HostValueError KernelFault LanguageError MachineBusy MachineClosed MachineError MachineMisuse "
+    "SnapshotError",
     "lashlang.projection": "Answers JsonSource Projected Projection ProjectionUnavailable Unsupported",
     "lashlang.syntax.diagnostics": "CompileError Diagnostic LashlangError",
     "lashlang.textsource": "TextSource",
@@ -109,6 +111,7 @@ __all__ = [
     "Request",
     "Requests",
     "Response",
+    "SnapshotError",
     "Start",
     "Step",
     "TextSource",

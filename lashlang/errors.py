@@ -33,6 +33,10 @@ class HostValueError(LashlangError, TypeError):
         self.reason = reason
 
 
+class SnapshotError(LashlangError):
+    """A snapshot that is refused, before anything of it was used: the text says what is wrong with it."""
+
+
 class MachineError(LashlangError):
     """Base of the errors about how a machine is used."""
 

@@ -73,13 +73,39 @@ async def run_async(
     block = machine.open_block(program, projected, fuel)
     if isinstance(block, Done):
         return block.outcome
-    run = _Run(block, host or own or FunctionHost(), direct=timeout is None)
+    names = projected or {}
+    bulky = any(map(_is_bulky, names.values()))
+    return await _drive(block, lambda: block.begin(names), bulky, host or FunctionHost(), own, timeout)
+
+
+async def finish_async(
+    machine: Machine, *, tools: Tools | None = None, host: ToolHost | None = None, timeout: float | None = None
+) -> Outcome:
+    """See `Machine.finish_async`."""
+    if tools is not None and host is not None:
+        raise TypeError("give either `tools` or `host`, not both")
+    timeout = check_timeout(timeout)
+    own = FunctionHost(tools) if host is None else None
+    block = machine.take_turn()
+    return await _drive(block, block.look, False, host or FunctionHost(), own, timeout)
+
+
+async def _drive(
+    block: Block,
+    begin: Callable[[], BlockStep],
+    bulky: bool,
+    host: ToolHost,
+    own: FunctionHost | None,
+    timeout: float | None,
+) -> Outcome:
+    """Take a block to its outcome; `own` is a host to be used, and closed, in the place of `host`."""
+    run = _Run(block, own or host, direct=timeout is None)
     try:
         if timeout is None:
-            return await run.drive(projected or {})
+            return await run.drive(begin, bulky)
         try:
             async with asyncio.timeout(timeout):
-                return await run.drive(projected or {})
+                return await run.drive(begin, bulky)
         except TimeoutError:
             # It may have come to its end in a worker at the last moment.
             return block.outcome or block.interrupt(stopped_after(timeout)).outcome
@@ -124,10 +150,10 @@ class _Run:
         self._task = asyncio.current_task()
         self._cancelled_before = 0 if self._task is None else self._task.cancelling()
 
-    async def drive(self, projected: Mapping[str, Value]) -> Outcome:
-        """Take the block from its beginning to its outcome."""
+    async def drive(self, begin: Callable[[], BlockStep], bulky: bool) -> Outcome:
+        """Take the block from its first step, which `begin` gives, to its outcome."""
         block = self._block
-        step = await self._enter(lambda: block.begin(projected), any(map(_is_bulky, projected.values())))
+        step = await self._enter(begin, bulky)
         rested = perf_counter()
         while not isinstance(step, Done):
             if perf_counter() - rested > TURN:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lashlang.errors import MachineMisuse
 from lashlang.projection import read_all
 from lashlang.toolhost import FAILURES, FunctionHost, as_failure
 from lashlang.values import Value
-from lashlang.vm.block import Perform
+from lashlang.vm.block import Block, BlockStep, Perform
 from lashlang.vm.limits import check_timeout
 from lashlang.vm.outcome import Outcome
 from lashlang.vm.protocol import AnswerStatus, RequestKind
@@ -43,14 +43,34 @@ def run(
     timeout = check_timeout(timeout)
     functions = host if isinstance(host, FunctionHost) else FunctionHost(tools) if host is None else None
     if functions is None or functions.needs_loop:
-        return _run_on_loop(machine, program, host or functions, projected, fuel, timeout)
+        whole: dict[str, Any] = {"host": host or functions, "projected": projected, "fuel": fuel, "timeout": timeout}
+        return _on_loop(lambda: machine.run_async(program, **whole))
     block = machine.open_block(program, projected, fuel)
     if isinstance(block, Done):
         return block.outcome
+    return _drive(block, lambda: block.begin(projected or {}), functions, timeout)
+
+
+def finish(
+    machine: Machine, *, tools: Tools | None = None, host: ToolHost | None = None, timeout: float | None = None
+) -> Outcome:
+    """See `Machine.finish`."""
+    if tools is not None and host is not None:
+        raise TypeError("give either `tools` or `host`, not both")
+    timeout = check_timeout(timeout)
+    functions = host if isinstance(host, FunctionHost) else FunctionHost(tools) if host is None else None
+    if functions is None or functions.needs_loop:
+        return _on_loop(lambda: machine.finish_async(host=host or functions, timeout=timeout))
+    block = machine.take_turn()
+    return _drive(block, block.look, functions, timeout)
+
+
+def _drive(block: Block, begin: Callable[[], BlockStep], functions: FunctionHost, timeout: float | None) -> Outcome:
+    """Take a block from its first step, which `begin` gives, to its outcome."""
     clock = _Clock(timeout)
     block.serve_with(_performer(functions, clock))
     try:
-        step = block.begin(projected or {})
+        step = begin()
         while not isinstance(step, Done):
             clock.check()
             if isinstance(step, Reads):
@@ -119,16 +139,9 @@ def stopped_after(timeout: float | None) -> str:
     return f"stopped after {timeout:g} s"
 
 
-def _run_on_loop(
-    machine: Machine,
-    program: Program | str,
-    host: ToolHost | None,
-    projected: Mapping[str, Value] | None,
-    fuel: int | None,
-    timeout: float | None,
-) -> Outcome:
+def _on_loop(run: Callable[[], Coroutine[Any, Any, Outcome]]) -> Outcome:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(machine.run_async(program, host=host, projected=projected, fuel=fuel, timeout=timeout))
+        return asyncio.run(run())
     raise MachineMisuse("an event loop is running in this thread: use `await machine.run_async(…)`")

@@ -2,8 +2,7 @@
 //! block. Each is executed twice: the first time it issues its requests (or starts its branches) and
 //! blocks; when all answers are there it is executed again, finds them in `f.partial`, and finishes.
 //!
-//! `f.partial` is then a list with one element per answer: the value or wrapper to go on with, or, for
-//! an answer that broke a limit, an `unbound` value whose `aux` names the limit.
+//! `f.partial` is then a list with one element per answer (requests.zig).
 
 const std = @import("std");
 const heap = @import("heap.zig");
@@ -17,7 +16,7 @@ const transform = @import("transform.zig");
 const projection = @import("projection.zig");
 const text_form = @import("text_form.zig");
 const wire = @import("wire.zig");
-const interp = @import("interp.zig");
+const requests = @import("requests.zig");
 
 const Error = state.Error;
 const Value = value.Value;
@@ -29,195 +28,30 @@ const Instruction = program.Instruction;
 /// How the interpreter goes on after such an instruction.
 pub const Flow = enum { next, blocked, ended, submitted, branch_done };
 
-pub const RequestKind = enum(u8) { call = 0, start = 1, @"await" = 2, cancel = 3, print = 4 };
-
-/// A request the host has not answered yet; its number is `first_request` plus its place.
-const Request = struct {
-    kind: RequestKind,
-    open: bool,
-    fiber: *Fiber,
-    /// Which element of `fiber.partial` the answer goes to.
-    place: u32,
-};
-
-var requests: [*]Request = undefined;
-var requests_cap: u32 = 0;
-var requests_len: u32 = 0;
-var first_request: u64 = 1;
-/// Requests issued in this block, answered or not.
-pub var issued: u64 = 0;
-pub var unanswered: u32 = 0;
 /// Bytes printed in this block.
-var printed: u64 = 0;
-
-/// The requests issued since the host last saw any.
-pub var wave: wire.Writer = .{};
-pub var wave_count: u32 = 0;
+pub var printed: u64 = 0;
 
 /// What the block ends with, written out already, after `Flow.submitted`.
 pub var submission: wire.Writer = .{};
 
 /// Prepare for a block.
 pub fn reset() void {
-    if (requests_cap > 0) heap.free(@ptrCast(@alignCast(requests)), requests_cap * @sizeOf(Request));
-    requests_cap = 0;
-    requests_len = 0;
-    first_request = 1;
-    issued = 0;
-    unanswered = 0;
+    requests.reset();
     printed = 0;
-    wave.clear();
-    wave_count = 0;
     submission.clear();
 }
 
-// --- requests and their answers ------------------------------------------------------------------
-
-fn issue(f: *Fiber, kind: RequestKind, a: Value, b: Value, place: u32) Error!void {
-    if (issued >= state.limitOf(.requests)) return state.exceeded(.requests);
-    if (requests_len == requests_cap) {
-        const room = requests_cap * 2 + 8;
-        requests = @ptrCast(if (requests_cap == 0)
-            try heap.alloc(room * @sizeOf(Request))
-        else
-            try heap.realloc(@ptrCast(@alignCast(requests)), requests_cap * @sizeOf(Request), room * @sizeOf(Request)));
-        requests_cap = room;
-    }
-    const before = wave.len;
-    errdefer wave.len = before;
-    if (before == 0) try wave.keepHeadRoom();
-    const exactness: wire.Exactness = if (kind == .print) .exact else .json;
-    try wave.array(4);
-    try wave.unsigned(issued + 1);
-    try wave.integer(@intFromEnum(kind));
-    try wave.val(a, exactness);
-    try wave.val(b, exactness);
-    requests[requests_len] = .{ .kind = kind, .open = true, .fiber = f, .place = place };
-    requests_len += 1;
-    wave_count += 1;
-    issued += 1;
-    unanswered += 1;
-    f.pending += 1;
-}
-
 /// Issue the only request of an instruction and wait for it.
-fn request(f: *Fiber, kind: RequestKind, a: Value, b: Value) Error!Flow {
-    f.partial = Value.fromList(try emptyAnswers(1));
-    issue(f, kind, a, b, 0) catch |err| {
-        forget(f);
-        return err;
-    };
-    f.status = .requests;
+fn request(f: *Fiber, kind: requests.Kind, a: Value, b: Value) Error!Flow {
+    try requests.issueOne(f, kind, a, b);
     return .blocked;
-}
-
-fn emptyAnswers(count: u32) Error!*List {
-    const answers = try List.create(count);
-    @memset(answers.items[0..count], Value.null);
-    answers.len = count;
-    return answers;
-}
-
-/// Drop the answers an instruction has collected.
-fn forget(f: *Fiber) void {
-    f.partial.release();
-    f.partial = Value.null;
-    f.pending = 0;
-}
-
-fn lookup(number: u64) ?*Request {
-    if (number < first_request or number - first_request >= requests_len) return null;
-    const found = &requests[@intCast(number - first_request)];
-    return if (found.open) found else null;
-}
-
-/// What kind of request a number stands for, while it is unanswered.
-pub fn openKind(number: u64) ?RequestKind {
-    const found = lookup(number) orelse return null;
-    return found.kind;
-}
-
-/// Answer a request. `v` is owned: the result where `ok`, else the failure. Gives the fiber when it can go on.
-pub fn deliver(number: u64, ok: bool, v: Value) ?*Fiber {
-    const found = lookup(number).?;
-    const finished_value = switch (found.kind) {
-        .call, .@"await" => wrapperOf(ok, v),
-        .start, .cancel, .print => if (ok) v else failureMark(v),
-    } catch |err| limitMark(err);
-    return settle(found, finished_value);
-}
-
-/// Answer a request with a limit that its answer broke.
-pub fn deliverLimit(number: u64, limit: state.Limit) ?*Fiber {
-    return settle(lookup(number).?, .{ .tag = .unbound, .aux = @intFromEnum(limit) });
-}
-
-fn settle(found: *Request, v: Value) ?*Fiber {
-    const f = found.fiber;
-    const answers = f.partial.asList();
-    answers.items[found.place] = v;
-    answers.note(v);
-    found.open = false;
-    unanswered -= 1;
-    f.pending -= 1;
-    if (unanswered == 0) {
-        first_request += requests_len;
-        requests_len = 0;
-    }
-    return if (f.pending == 0) f else null;
-}
-
-/// The wrapper of an answer (chapter 3); takes over `v`.
-fn wrapperOf(ok: bool, v: Value) Error!Value {
-    var item = v;
-    errdefer item.release();
-    if (!ok and v.tag != .string) {
-        const text = try text_form.jsonText(v);
-        item.release();
-        item = Value.fromStr(text);
-    }
-    const wrapper = try Record.create(2);
-    errdefer wrapper.release();
-    try wrapper.insert(string.static("ok"), Value.fromBool(ok));
-    try wrapper.insert(if (ok) string.static("value") else string.static("error"), item.retain());
-    try value.checkDepth(Value.fromRecord(wrapper));
-    item.release();
-    return Value.fromRecord(wrapper);
-}
-
-/// A failure of start, cancel or print travels as a list of its text, told from a value by `aux`; takes over `v`.
-fn failureMark(v: Value) Error!Value {
-    defer v.release();
-    const text = if (v.tag == .string) v.asStr().retain() else try text_form.jsonText(v);
-    errdefer text.release();
-    const holder = try List.create(1);
-    holder.appendReserved(Value.fromStr(text));
-    return .{ .tag = .list, .aux = failure_aux, .bits = @intFromPtr(holder) };
-}
-const failure_aux = 1;
-
-fn limitMark(err: Error) Value {
-    const limit = if (err == error.OutOfMemory) .memory else state.fault.limit orelse .memory;
-    return .{ .tag = .unbound, .aux = @intFromEnum(limit) };
-}
-
-/// The single answer of an instruction, owned; raises what it stands for if that is an error.
-/// `what` begins the message of `effect_failed`.
-fn single(f: *Fiber, comptime what: []const u8, args: anytype) Error!Value {
-    defer forget(f);
-    const answer = f.partial.asList().items[0];
-    if (answer.tag == .unbound) return state.exceeded(@enumFromInt(answer.aux));
-    if (answer.tag == .list and answer.aux == failure_aux) {
-        return state.fail(.effect_failed, .none, what ++ " failed: {s}", args ++ .{answer.asList().items[0].asStr().bytes()});
-    }
-    return answer.retain();
 }
 
 // --- calls, handles, prints ----------------------------------------------------------------------
 
 pub fn callTool(f: *Fiber, ins: Instruction) Error!Flow {
     if (f.partial.tag == .list) {
-        f.set(ins.a, try single(f, "call", .{}));
+        f.set(ins.a, try requests.single(f, "call", .{}));
         return .next;
     }
     return requestTool(f, .call, ins);
@@ -225,7 +59,7 @@ pub fn callTool(f: *Fiber, ins: Instruction) Error!Flow {
 
 pub fn startTool(f: *Fiber, ins: Instruction) Error!Flow {
     if (f.partial.tag == .list) {
-        f.set(ins.a, try single(f, "start of tool `{s}`", .{program.current.text(ins.c).bytes()}));
+        f.set(ins.a, try requests.single(f, "start of tool `{s}`", .{program.current.text(ins.c).bytes()}));
         return .next;
     }
     return requestTool(f, .start, ins);
@@ -236,7 +70,7 @@ fn admitSize(size: u64) Error!void {
     try state.admit(size / 16);
 }
 
-fn requestTool(f: *Fiber, kind: RequestKind, ins: Instruction) Error!Flow {
+fn requestTool(f: *Fiber, kind: requests.Kind, ins: Instruction) Error!Flow {
     const args = f.regs[ins.b];
     try admitSize(try text_form.checkedSize(args));
     return request(f, kind, Value.fromStr(program.current.text(ins.c)), args);
@@ -257,7 +91,7 @@ pub fn awaitHandles(f: *Fiber, ins: Instruction) Error!Flow {
     }
     const shape = try projection.resolve(f, operand);
     defer shape.release();
-    defer forget(f);
+    defer requests.forget(f);
     var context: Awaiting = .{ .answers = if (f.partial.tag == .list) f.partial.asList().slice() else &.{} };
     const result = try transform.map(shape, &context, Awaiting.visit);
     errdefer result.release();
@@ -271,8 +105,8 @@ fn issueAwaits(f: *Fiber, shape: Value) Error!bool {
     var count: Awaiting = .{ .answers = &.{}, .counting = true };
     (try transform.map(shape, &count, Awaiting.visit)).release();
     if (count.next == 0) return false;
-    f.partial = Value.fromList(try emptyAnswers(count.next));
-    errdefer forget(f);
+    f.partial = Value.fromList(try requests.emptyAnswers(count.next));
+    errdefer requests.forget(f);
     var issuing: Awaiting = .{ .answers = &.{}, .counting = true, .fiber = f };
     (try transform.map(shape, &issuing, Awaiting.visit)).release();
     f.status = .requests;
@@ -289,8 +123,10 @@ const Awaiting = struct {
     fn visit(self: *Awaiting, v: Value) Error!?Value {
         if (isHandle(v)) {
             defer self.next += 1;
-            if (self.fiber) |f| try issue(f, .@"await", v, Value.null, self.next);
+            if (self.fiber) |f| try requests.issue(f, .@"await", v, Value.null, self.next);
             if (self.counting) return Value.null;
+            // A restored block's operand may hold more handles than it has answers, where somebody wrote the snapshot.
+            if (self.next >= self.answers.len) return state.fail(.internal_error, .none, "an answer is missing", .{});
             const answer = self.answers[self.next];
             if (answer.tag == .unbound) return state.exceeded(@enumFromInt(answer.aux));
             return answer.retain();
@@ -299,13 +135,13 @@ const Awaiting = struct {
         if (self.counting) return Value.null;
         var buffer: [64]u8 = undefined;
         const reason = std.fmt.bufPrint(&buffer, "await needs a handle, got {s}", .{v.typeName()}) catch unreachable; // type names are short
-        return try wrapperOf(false, Value.fromStr(try string.copyUnlimited(reason)));
+        return try requests.wrapperOf(false, Value.fromStr(try string.copyUnlimited(reason)));
     }
 };
 
 pub fn cancel(f: *Fiber, ins: Instruction) Error!Flow {
     if (f.partial.tag == .list) {
-        f.set(ins.a, try single(f, "cancel", .{}));
+        f.set(ins.a, try requests.single(f, "cancel", .{}));
         return .next;
     }
     const operand = f.regs[ins.b];
@@ -318,7 +154,7 @@ pub fn cancel(f: *Fiber, ins: Instruction) Error!Flow {
 
 pub fn print(f: *Fiber, ins: Instruction) Error!Flow {
     if (f.partial.tag == .list) {
-        (try single(f, "print", .{})).release();
+        (try requests.single(f, "print", .{})).release();
         return .next;
     }
     const shown = try projection.resolve(f, f.regs[ins.a]);
@@ -341,7 +177,7 @@ pub fn submit(f: *Fiber, ins: Instruction) Error!Flow {
     submission.clear();
     try submission.array(3);
     try submission.unsigned(state.fuel_used);
-    try submission.unsigned(issued);
+    try submission.unsigned(requests.issued);
     try submission.val(result, .json);
     return .submitted;
 }
@@ -351,13 +187,14 @@ pub fn branchEnd(f: *Fiber, ins: Instruction) Error!Flow {
     return .branch_done;
 }
 
-/// A variable counts as assigned by the branch, from its first assignment on.
+/// MARK.
 pub fn mark(f: *Fiber, ins: Instruction) Error!Flow {
     try markSlot(f, ins.a);
     return .next;
 }
 
-fn markSlot(f: *Fiber, slot: u32) Error!void {
+/// A variable counts as assigned by the branch, from its first assignment on.
+pub fn markSlot(f: *Fiber, slot: u32) Error!void {
     if (f.is_marked.len == 0) {
         const variables = program.current.variables();
         const flags: [*]u8 = try heap.alloc(variables);
@@ -416,19 +253,37 @@ fn fork(f: *Fiber, entry: *const program.Parallel) Error!void {
 
 /// A new fiber: the main one (no parent), or a branch with a copy of its parent's variables and constants.
 pub fn create(parent: ?*Fiber) Error!*Fiber {
+    const self = try blank(parent);
+    if (parent) |from| {
+        const shared = program.current.variables() + program.current.preloaded;
+        for (from.regs[0..shared], 0..) |v, i| self.regs[i] = v.retain();
+    }
+    state.spend(program.current.registers);
+    return self;
+}
+
+/// A new fiber with nothing in its registers.
+pub fn blank(parent: ?*Fiber) Error!*Fiber {
     const registers = program.current.registers;
     const self: *Fiber = @ptrCast(@alignCast(try heap.alloc(@sizeOf(Fiber))));
     errdefer heap.free(@ptrCast(@alignCast(self)), @sizeOf(Fiber));
     const regs: [*]Value = @ptrCast(try heap.alloc(@max(registers, 1) * @sizeOf(Value)));
+    @memset(regs[0..registers], Value.unbound);
     self.* = .{ .regs = regs, .parent = parent };
-    var shared: u32 = 0;
-    if (parent) |from| {
-        shared = program.current.variables() + program.current.preloaded;
-        for (from.regs[0..shared], 0..) |v, i| regs[i] = v.retain();
-    }
-    @memset(regs[shared..registers], Value.unbound);
-    state.spend(registers);
     return self;
+}
+
+/// Make a restored fiber wait for the branches of the `parallel` it stands at; they are to be filled in.
+pub fn awaitBranches(f: *Fiber) (Error || error{Malformed})!void {
+    const code = program.current.code;
+    if (f.pc >= code.len) return error.Malformed;
+    const ins: Instruction = @bitCast(code[f.pc]);
+    const number = @as(u32, ins.b) | @as(u32, ins.c) << 16;
+    if (number >= program.current.parallels.len) return error.Malformed;
+    const count = program.current.parallels[number].entries.len;
+    if (count == 0) return error.Malformed;
+    const memory: [*]*Fiber = @ptrCast(try heap.alloc(count * @sizeOf(*Fiber)));
+    f.children = memory[0..count];
 }
 
 /// Free a fiber and its branches. Native recursion is bounded by the 64 brackets a program may nest.

@@ -6,6 +6,7 @@ const heap = @import("heap.zig");
 const vm = @import("vm.zig");
 const loader = @import("loader.zig");
 const effects = @import("effects.zig");
+const requests = @import("requests.zig");
 const projection = @import("projection.zig");
 const wire = @import("wire.zig");
 
@@ -28,7 +29,7 @@ export fn forget() u32 {
     vm.forget();
     loader.unload();
     wire.clearKeys();
-    effects.wave.deinit();
+    requests.wave.deinit();
     effects.submission.deinit();
     projection.outgoing.deinit();
     return @intCast(heap.used());

@@ -34,6 +34,8 @@ pub const Fiber = struct {
     pc: u32 = 0,
     status: Status = .ready,
     parent: ?*Fiber = null,
+    /// Number of this fiber in a snapshot, set anew for each.
+    number: u32 = 0,
     /// Number of this branch in its `parallel`.
     branch: u32 = 0,
     /// Branches of the `parallel` this fiber waits for.
@@ -90,8 +92,16 @@ var bound_order: []u32 = &.{};
 var bound_count: u32 = 0;
 
 fn noteBound(slot: u32) void {
+    // Always so, but for a block restored from what somebody wrote by hand.
+    if (bound_count == bound_order.len) return;
     bound_order[bound_count] = slot;
     bound_count += 1;
+}
+
+/// As `noteBound`, for a restored block.
+pub fn addBound(slot: u32) error{Malformed}!void {
+    if (bound_count == bound_order.len or slot >= bound_order.len) return error.Malformed;
+    noteBound(slot);
 }
 
 /// Slots that became bound in this block, in order.

@@ -94,6 +94,11 @@ pub fn footprint() u64 {
     return end;
 }
 
+/// Address behind the last byte that can matter: what a copy of the machine has to hold.
+pub fn top() usize {
+    return base + end;
+}
+
 /// Offsets have 32 bits.
 const largest_region = 0xffff_0000;
 

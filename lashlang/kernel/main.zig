@@ -11,6 +11,11 @@ const value = @import("value.zig");
 const program = @import("program.zig");
 const loader = @import("loader.zig");
 const effects = @import("effects.zig");
+const requests = @import("requests.zig");
+const suspended = @import("suspended.zig");
+const sharing = @import("sharing.zig");
+const dump = @import("dump.zig");
+const load = @import("load.zig");
 const projection = @import("projection.zig");
 const text_form = @import("text_form.zig");
 const fibers = @import("fiber.zig");
@@ -20,12 +25,12 @@ const wire_check = @import("wire_check.zig");
 
 const Value = value.Value;
 
-const Command = enum(u32) { configure = 1, run = 2, step = 3, interrupt = 4, get = 5, set = 6, delete = 7, names = 8, _ };
+const Command = enum(u32) { configure = 1, run = 2, step = 3, interrupt = 4, get = 5, set = 6, delete = 7, names = 8, dump = 9, dump_more = 10, load = 11, describe = 12, _ };
 
 const Status = enum(u32) { ok = 0, submitted = 1, continued = 2, failed = 3, waiting = 4, reads = 5, slice = 6, heavy = 7, refused = 8 };
 
 /// What the host reads after each call, at a fixed address.
-const Io = extern struct { in_ptr: u32, in_cap: u32, out_ptr: u32, out_len: u32, status: u32, flags: u32, used: u32, reserved: u32 };
+const Io = extern struct { in_ptr: u32, in_cap: u32, out_ptr: u32, out_len: u32, status: u32, flags: u32, used: u32, top: u32 };
 var io_block: Io = std.mem.zeroes(Io);
 
 /// Where short input goes: it needs no heap, so that a command fits also when memory is used up.
@@ -51,6 +56,7 @@ pub export fn reserve(len: u32) usize {
         input = memory[0..len];
         publishInput();
     }
+    io_block.top = @truncate(heap.top());
     return @intFromPtr(input.ptr);
 }
 
@@ -70,6 +76,7 @@ fn publishInput() void {
 pub export fn command(number: u32, len: u32) u32 {
     last_written.clear();
     output.clear();
+    if (number != @intFromEnum(Command.dump_more)) dump.cancel();
     var written: *wire.Writer = &output;
     const which: Command = @enumFromInt(number);
     var reader: wire.Reader = .{ .input = input[0..@min(len, input.len)] };
@@ -84,15 +91,14 @@ pub export fn command(number: u32, len: u32) u32 {
     io_block.out_len = @intCast(out.len);
     io_block.status = @intFromEnum(status);
     io_block.used = @intCast(@min(heap.used(), std.math.maxInt(u32)));
+    io_block.top = @truncate(heap.top());
     return @intFromEnum(status);
 }
 
 fn perform(which: Command, reader: *wire.Reader, written: **wire.Writer) wire.ReadError!Status {
     switch (which) {
-        .configure => {
-            if (vm.isRunning()) return refuse("limits can be changed between blocks only");
-            return configure(reader);
-        },
+        // The host changes limits between blocks only, or right after it has restored one.
+        .configure => return configure(reader),
         .run => {
             if (vm.isRunning()) return refuse("a block is being run already");
             try start(reader);
@@ -114,6 +120,18 @@ fn perform(which: Command, reader: *wire.Reader, written: **wire.Writer) wire.Re
             }
             return .ok;
         },
+        .dump => {
+            if (vm.isRunning()) try suspended.account(&output) else try output.nil();
+            try dump.begin();
+            return .ok;
+        },
+        .dump_more => return if (try dump.more(&output)) .ok else .slice,
+        .load => {
+            if (vm.isRunning() or vm.globals != null) return refuse("the machine is in use already");
+            try loadSnapshot(reader);
+            return .ok;
+        },
+        .describe => return describe(),
         _ => return refuse("there is no such command"),
     }
 }
@@ -143,6 +161,8 @@ fn configure(reader: *wire.Reader) wire.ReadError!Status {
     // Hashes are kept with the texts, so a later seed would come too late.
     if (output.buffer.len == 0) string.hash_seed = seed;
     state.limits = limits;
+    // A restored block may have used more than it is granted now.
+    state.fuel_used = @min(state.fuel_used, limits[@intFromEnum(state.Limit.fuel)]);
     heap.init(state.limitOf(.memory));
     if (output.buffer.len == 0) {
         try output.raw(&[_]u8{0} ** 4096);
@@ -172,6 +192,8 @@ fn projectedValues(reader: *wire.Reader) wire.ReadError!*value.Record {
         defer name.release();
         const item = try reader.val(.unlimited);
         errdefer item.release();
+        // Of its limits this one alone holds for what a host projects: walkers are built for it.
+        if (item.height() > text_form.depth_max) return state.exceeded(.value_depth);
         try values.put(name, item);
     }
     return values;
@@ -216,7 +238,7 @@ fn checkAnswers(reader: *wire.Reader) wire.ReadError!bool {
             const number = try reader.unsigned();
             if (number <= last) return false;
             last = number;
-            const known = if (part == 0) effects.openKind(number) != null else projection.find(number) != null;
+            const known = if (part == 0) requests.openKind(number) != null else projection.find(number) != null;
             if (!known) return false;
             if (try reader.unsigned() > 3) return error.Malformed;
             try wire_check.value(reader);
@@ -258,17 +280,17 @@ fn takeRequestAnswers(reader: *wire.Reader, woken: *Woken) wire.ReadError!void {
         const before = reader.at;
         const fiber = switch (status) {
             0, 1 => if (reader.val(.limited)) |v|
-                effects.deliver(number, status == 0, v)
+                requests.deliver(number, status == 0, v)
             else |err| blk: {
                 // A value that breaks a limit is the running statement's failure, not the host's.
                 if (err == error.Malformed) return error.Malformed;
                 reader.at = before;
                 try reader.skip();
-                break :blk effects.deliverLimit(number, limitOf(err));
+                break :blk requests.deliverLimit(number, limitOf(err));
             },
             else => blk: {
                 try reader.skip();
-                break :blk effects.deliverLimit(number, if (status == 2) .value_depth else .memory);
+                break :blk requests.deliverLimit(number, if (status == 2) .value_depth else .memory);
             },
         };
         if (fiber) |f| woken.add(f);
@@ -313,7 +335,7 @@ fn finish(written: **wire.Writer, outcome: vm.Outcome) wire.ReadError!Status {
         .continued => {
             try output.array(2);
             try output.unsigned(state.fuel_used);
-            try output.unsigned(effects.issued);
+            try output.unsigned(requests.issued);
             return .continued;
         },
         .failed => {
@@ -321,7 +343,7 @@ fn finish(written: **wire.Writer, outcome: vm.Outcome) wire.ReadError!Status {
             return .failed;
         },
         .waiting => {
-            try handOut(written, &effects.wave, &effects.wave_count);
+            try handOut(written, &requests.wave, &requests.wave_count);
             return .waiting;
         },
         .reads => {
@@ -341,7 +363,7 @@ fn writeFault() state.Error!void {
     const fault = &state.fault;
     try output.array(8);
     try output.unsigned(state.fuel_used);
-    try output.unsigned(effects.issued);
+    try output.unsigned(requests.issued);
     try output.integer(@intFromEnum(fault.kind));
     try output.integer(if (fault.limit) |limit| @intFromEnum(limit) else -1);
     try output.integer(@intFromEnum(fault.topic));
@@ -355,12 +377,64 @@ fn handOut(written: **wire.Writer, collected: *wire.Writer, count: *u32) state.E
     if (count.* == 0) {
         try output.array(3);
         try output.unsigned(state.fuel_used);
-        try output.unsigned(effects.issued);
+        try output.unsigned(requests.issued);
         return output.array(0);
     }
-    collected.head(state.fuel_used, effects.issued, count.*);
+    collected.head(state.fuel_used, requests.issued, count.*);
     count.* = 0;
     written.* = collected;
+}
+
+// --- snapshots -----------------------------------------------------------------------------------
+
+/// Fill an empty machine with what a snapshot holds: `[sources, program, account, needs, body]`, of which the host has
+/// checked all but the body; program, account and needs are nil where no block was suspended.
+fn loadSnapshot(reader: *wire.Reader) wire.ReadError!void {
+    if (try reader.array() != 5) return error.Malformed;
+    const sources = try reader.small();
+    const is_suspended = try reader.peek() != 0xc0;
+    if (is_suspended) try loader.load(reader) else try reader.skip();
+    var account = reader.*;
+    try reader.skip();
+    var needs = reader.*;
+    try reader.skip();
+    if (try reader.array() != 3) return error.Malformed;
+    defer load.finish();
+    try load.readShared(reader, sources);
+    try load.readVariables(reader, try vm.variables());
+    const count = try reader.array();
+    if (count > reader.input.len - reader.at) return error.Malformed;
+    var values: sharing.Growing(value.Value) = .{};
+    defer values.clear();
+    for (0..count) |_| try values.add(try load.readRoot(reader));
+    if (reader.at != reader.input.len) return error.Malformed;
+    load.finish();
+    if (is_suspended) return suspended.revive(&account, values.slice(), &needs);
+    if (count > 0) return error.Malformed;
+}
+
+/// Say what a suspended block waits for, all that is open.
+fn describe() wire.ReadError!Status {
+    if (!vm.isRunning()) return refuse("no block is being run");
+    try output.array(3);
+    try output.unsigned(state.fuel_used);
+    try output.unsigned(requests.issued);
+    if (projection.anyPending()) {
+        try output.array(projection.unanswered);
+        for (projection.questions(), 0..) |*question, i| {
+            if (projection.isOpen(question)) try projection.write(&output, projection.first_number + i, question.says);
+        }
+        return .reads;
+    }
+    if (vm.isMidSlice()) {
+        try output.array(0);
+        return .slice;
+    }
+    try output.array(requests.unanswered);
+    for (requests.open(), 0..) |*request, i| {
+        if (request.open) try requests.write(&output, requests.first + i, request);
+    }
+    return .waiting;
 }
 
 // --- variables between blocks --------------------------------------------------------------------

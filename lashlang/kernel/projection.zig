@@ -26,15 +26,16 @@ const List = value.List;
 /// State of one question: asked, or how it was answered, and whether the answer has been paid for.
 pub const Mark = enum(i64) { asked = 0, answered = 1, unsupported = 2, failed = 3, paid = 4, too_large = 5 };
 
-/// A question on its way to the host.
-const Question = struct { fiber: *Fiber, place: u32 };
+/// A question on its way to the host: whose it is, where its answer goes, and what it says, as the list of its
+/// name, the projection and the arguments, so that a restored block can ask again.
+pub const Question = struct { fiber: *Fiber, place: u32, says: *List };
 
 /// Questions asked and not yet answered, by number from `first_number` on; answered ones stay until all are.
 var asked: [*]Question = undefined;
 var asked_cap: u32 = 0;
 var asked_len: u32 = 0;
-var unanswered: u32 = 0;
-var first_number: u64 = 1;
+pub var unanswered: u32 = 0;
+pub var first_number: u64 = 1;
 /// The questions as the host will see them, `asked_out` of them not yet handed over.
 pub var outgoing: wire.Writer = .{};
 pub var outgoing_count: u32 = 0;
@@ -45,13 +46,33 @@ pub fn anyPending() bool {
 
 /// Forget all questions, for the end of a block.
 pub fn clear() void {
+    dropAsked();
     if (asked_cap > 0) heap.free(@ptrCast(@alignCast(asked)), asked_cap * @sizeOf(Question));
     asked_cap = 0;
-    asked_len = 0;
     unanswered = 0;
     first_number = 1;
     outgoing.clear();
     outgoing_count = 0;
+}
+
+fn dropAsked() void {
+    for (questions()) |question| question.says.release();
+    asked_len = 0;
+}
+
+/// The questions from `first_number` on, answered ones among them.
+pub fn questions() []Question {
+    return asked[0..asked_len];
+}
+
+/// Whether a question still waits for its answer.
+pub fn isOpen(question: *const Question) bool {
+    return isAsked(question.fiber.reads.?.items[question.place]);
+}
+
+/// Whether the state of a question says that it still waits for its answer.
+pub fn isAsked(mark: Value) bool {
+    return mark.asInt() == @intFromEnum(Mark.asked);
 }
 
 /// Release the answers of the instruction that has just finished (or failed).
@@ -93,6 +114,17 @@ pub fn ask(f: *Fiber, p: *Projection, question: []const u8, args: []const Value)
     return answer.retain();
 }
 
+/// Whether a value from a snapshot can be the state of a question.
+pub fn checkMark(v: Value) error{Malformed}!void {
+    if (v.tag != .int or v.bits > @intFromEnum(Mark.too_large)) return error.Malformed;
+}
+
+/// Whether a value from a snapshot can be the answer to a question in that state.
+pub fn checkAnswer(mark: Value, answer: Value) error{Malformed}!void {
+    if (mark.asInt() != @intFromEnum(Mark.too_large)) return;
+    if (answer.tag != .int or answer.bits >= state.limit_count) return error.Malformed;
+}
+
 /// The size that a read pays for: of text, list or record, else 0.
 fn sizeOf(v: Value) u64 {
     return switch (v.tag) {
@@ -106,31 +138,67 @@ fn sizeOf(v: Value) u64 {
 fn enqueue(f: *Fiber, p: *Projection, question: []const u8, args: []const Value) Error!void {
     const reads = f.reads.?;
     try reads.reserve(2);
-    if (asked_len == asked_cap) {
-        const room = asked_cap * 2 + 8;
-        asked = @ptrCast(if (asked_cap == 0)
-            try heap.alloc(room * @sizeOf(Question))
-        else
-            try heap.realloc(@ptrCast(@alignCast(asked)), asked_cap * @sizeOf(Question), room * @sizeOf(Question)));
-        asked_cap = room;
-    }
-    const before = outgoing.len;
-    errdefer outgoing.len = before;
-    if (before == 0) try outgoing.keepHeadRoom();
-    try outgoing.array(4);
-    try outgoing.unsigned(first_number + asked_len);
-    try outgoing.projection(p);
-    try outgoing.text(question);
-    try outgoing.array(@intCast(args.len));
-    for (args) |arg| try outgoing.val(arg, .exact);
-    outgoing_count += 1;
-    asked[asked_len] = .{ .fiber = f, .place = reads.len };
-    asked_len += 1;
-    unanswered += 1;
-    f.reads_pending += 1;
+    try reserveAsked(1);
+    const says = try List.create(2 + args.len);
+    errdefer says.release();
+    says.appendReserved(Value.fromStr(try string.copyUnlimited(question)));
+    says.appendReserved(Value.fromProjection(p).retain());
+    for (args) |arg| says.appendReserved(arg.retain());
+    try announce(first_number + asked_len, says);
+    add(.{ .fiber = f, .place = reads.len, .says = says });
     reads.appendReserved(Value.fromInt(@intFromEnum(Mark.asked)));
     reads.appendReserved(Value.null);
     f.reads_used += 2;
+}
+
+/// Put a question among those that the host is going to see.
+fn announce(number: u64, says: *const List) Error!void {
+    const before = outgoing.len;
+    errdefer outgoing.len = before;
+    if (before == 0) try outgoing.keepHeadRoom();
+    try write(&outgoing, number, says);
+    outgoing_count += 1;
+}
+
+/// A question as the host sees it.
+pub fn write(out: *wire.Writer, number: u64, says: *const List) Error!void {
+    const parts = says.slice();
+    try out.array(4);
+    try out.unsigned(number);
+    try out.projection(parts[1].asProjection());
+    try out.text(parts[0].asStr().bytes());
+    try out.array(@intCast(parts.len - 2));
+    for (parts[2..]) |arg| try out.val(arg, .exact);
+}
+
+fn reserveAsked(more: u32) Error!void {
+    if (asked_len + more <= asked_cap) return;
+    const room = (asked_len + more) * 2 + 8;
+    asked = @ptrCast(if (asked_cap == 0)
+        try heap.alloc(room * @sizeOf(Question))
+    else
+        try heap.realloc(@ptrCast(@alignCast(asked)), asked_cap * @sizeOf(Question), room * @sizeOf(Question)));
+    asked_cap = room;
+}
+
+/// Add an open question, for which there is room.
+fn add(question: Question) void {
+    asked[asked_len] = question;
+    asked_len += 1;
+    unanswered += 1;
+    question.fiber.reads_pending += 1;
+}
+
+/// Put back the questions of a restored block, which have the numbers from `first` on. Takes over what they say.
+pub fn restore(first: u64, made: []const Question) Error!void {
+    first_number = first;
+    try reserveAsked(@intCast(made.len));
+    for (made) |question| {
+        add(question);
+        if (isOpen(&question)) continue;
+        unanswered -= 1;
+        question.fiber.reads_pending -= 1;
+    }
 }
 
 /// Where a question's answer goes; null when there is no such open question.
@@ -142,8 +210,7 @@ pub fn find(number: u64) ?*Fiber {
 fn lookup(number: u64) ?*Question {
     if (number < first_number or number - first_number >= asked_len) return null;
     const question = &asked[@intCast(number - first_number)];
-    const mark = question.fiber.reads.?.items[question.place];
-    return if (mark.asInt() == @intFromEnum(Mark.asked)) question else null;
+    return if (isOpen(question)) question else null;
 }
 
 /// Store the answer to an open question, taking over the reference.
@@ -157,7 +224,7 @@ pub fn deliver(number: u64, mark: Mark, v: Value) void {
     unanswered -= 1;
     if (unanswered == 0) {
         first_number += asked_len;
-        asked_len = 0;
+        dropAsked();
     }
 }
 

@@ -87,6 +87,17 @@ pub const Str = extern struct {
         if (parent) |whole| whole.release();
     }
 
+    /// Whose block holds the bytes of a view, or of a text that views may show parts of; null for short and static ones.
+    pub fn owner(self: *Str) ?*Str {
+        if (self.cap == 0) return if (self.len < view_min) null else self.tail().parent;
+        return if (self.isShort()) null else self;
+    }
+
+    /// The bytes of an owner that texts may show: its own, and those that views have put behind them.
+    pub fn shown(self: *Str) []const u8 {
+        return self.ptr[0..@max(self.len, self.tail().used)];
+    }
+
     inline fn isShort(self: *const Str) bool {
         return self.cap -% 1 < short_max;
     }

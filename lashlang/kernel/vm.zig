@@ -14,6 +14,7 @@ const value = @import("value.zig");
 const program = @import("program.zig");
 const fibers = @import("fiber.zig");
 const effects = @import("effects.zig");
+const requests = @import("requests.zig");
 const projection = @import("projection.zig");
 const interp = @import("interp.zig");
 const wire = @import("wire.zig");
@@ -57,6 +58,28 @@ pub fn forget() void {
 
 pub fn isRunning() bool {
     return main_fiber != null;
+}
+
+/// The block's main fiber, null between blocks.
+pub fn mainFiber() ?*Fiber {
+    return main_fiber;
+}
+
+/// The fibers that can run, the next one last.
+pub fn readyFibers() []const *Fiber {
+    return ready[0..ready_len];
+}
+
+/// The values projected for the running block, by name.
+pub fn projectedValues() *const Record {
+    return projected_names.?;
+}
+
+/// Make a restored block the running one. `projected` is taken over.
+pub fn adopt(f: *Fiber, projected: *Record) Error!void {
+    try (try variables()).reserve(program.current.variables());
+    projected_names = projected;
+    main_fiber = f;
 }
 
 /// Whether fibers are left to run before a request can be answered.
@@ -117,6 +140,7 @@ fn end() void {
         f.regs[slot] = Value.unbound;
     }
     effects.destroy(f);
+    requests.drop();
     main_fiber = null;
     ready_len = 0;
     fibers.freeBound();
@@ -147,8 +171,9 @@ pub fn interrupt(message: []const u8) Outcome {
 
 // --- scheduling ----------------------------------------------------------------------------------
 
-fn push(f: *Fiber) Error!void {
+pub fn push(f: *Fiber) Error!void {
     if (ready_len == ready_cap) try growReady(1);
+    f.status = .ready;
     ready[ready_len] = f;
     ready_len += 1;
 }
@@ -167,6 +192,7 @@ pub fn wake(woken: []*Fiber) Error!void {
     std.mem.sort(*Fiber, woken, {}, laterInSource);
     if (ready_len + woken.len > ready_cap) try growReady(@intCast(woken.len));
     for (woken) |f| {
+        f.status = .ready;
         ready[ready_len] = f;
         ready_len += 1;
     }

@@ -48,7 +48,8 @@ pub fn clearKeys() void {
     }
 }
 
-fn sharedKey(bytes: []const u8, trust: Trust) state.Error!*Str {
+/// A text for a key, shared with a recent equal one.
+pub fn sharedKey(bytes: []const u8, trust: Trust) state.Error!*Str {
     if (bytes.len > 64) return newText(bytes, trust);
     const hash = string.hashOf(bytes);
     const slot = &key_cache[hash % cached_keys];
@@ -85,6 +86,11 @@ pub const Reader = struct {
         if (self.input.len - self.at < size) return error.Malformed;
         defer self.at += size;
         return self.input[self.at..][0..size];
+    }
+
+    /// The first byte of what follows.
+    pub fn peek(self: *const Reader) error{Malformed}!u8 {
+        return if (self.at < self.input.len) self.input[self.at] else error.Malformed;
     }
 
     /// The length of the array that follows.
@@ -247,7 +253,8 @@ pub const Reader = struct {
         }
     }
 
-    fn scalar(self: *Reader, trust: Trust) ReadError!Value {
+    /// The value that follows, which is no list and no record; owned.
+    pub fn scalar(self: *Reader, trust: Trust) ReadError!Value {
         const head = try self.byte();
         switch (head) {
             0xc0 => return Value.null,

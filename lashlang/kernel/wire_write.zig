@@ -127,7 +127,7 @@ pub const Writer = struct {
         } else try self.tagged(0xdd, u32, count);
     }
 
-    fn mapping(self: *Writer, count: u32) error{OutOfMemory}!void {
+    pub fn mapping(self: *Writer, count: u32) error{OutOfMemory}!void {
         if (count < 16) {
             (try self.room(1))[0] = 0x80 | @as(u8, @intCast(count));
         } else if (count < 1 << 16) {
@@ -171,7 +171,8 @@ pub const Writer = struct {
         }
     }
 
-    fn scalar(self: *Writer, v: Value, exactness: Exactness) state.Error!void {
+    /// A value that is no list and no record.
+    pub fn scalar(self: *Writer, v: Value, exactness: Exactness) state.Error!void {
         switch (v.tag) {
             .bool => try self.boolean(v.asBool()),
             .int => try self.integer(v.asInt()),

@@ -14,7 +14,7 @@ keep an event loop live work on the block itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -71,11 +71,11 @@ class Block:
         "_on_end",
         "_perform",
         "_prints",
-        "_projected",
         "outcome",
         "over",
         "pending",
         "program",
+        "projected",
         "reads",
     )
 
@@ -96,7 +96,7 @@ class Block:
         self._names = names
         self._perform: Perform | None = None
         self._prints: dict[int, Print] = {}
-        self._projected: tuple[str, ...] = ()
+        self.projected: tuple[str, ...] = ()
         self.program = program
         self.pending: dict[int, Request] = {}
         self.reads: dict[int, Read] = {}
@@ -114,7 +114,7 @@ class Block:
 
     def begin(self, projected: Mapping[str, Value]) -> BlockStep:
         """Load the program with its projected values and run the first slice; HostValueError where one cannot cross."""
-        self._projected = tuple(projected)
+        self.projected = tuple(projected)
         bound = {
             name: Projected(name, value) if isinstance(value, Projection) else value
             for name, value in projected.items()
@@ -124,6 +124,22 @@ class Block:
         if status == Status.REFUSED:
             explain(bound)
         return self._step(status, reply)
+
+    def take_up(self, projected: Iterable[str], prints: Iterable[Print]) -> None:
+        """Be the block that the kernel runs already, restored from a snapshot: learn what it waits for."""
+        self.projected = tuple(projected)
+        self._prints = {seen.id: seen for seen in prints}
+        self.look()
+
+    def look(self) -> BlockStep:
+        """What the block waits for, all that is open; a slice's end where it waits for nothing."""
+        status, reply = self._command(Command.DESCRIBE, b"")
+        return self._step(status, reply)
+
+    @property
+    def prints(self) -> tuple[Print, ...]:
+        """The observations made so far, in order."""
+        return tuple(self._prints[number] for number in sorted(self._prints))
 
     def go_on(self, *, heavy: bool) -> BlockStep:
         """Run the next slice; `heavy` lets it do a large operation."""
@@ -255,7 +271,7 @@ class Block:
             answers.append([number, status, value])
 
         def origin(number: int, is_read: bool) -> str:
-            return _teller(requests[number - requests[0][0]][2])
+            return _teller(next(first for request, _, first, _ in requests if request == number))
 
         return self._exchange(HEAVY_ALLOWED, answers, [], origin)
 
@@ -281,7 +297,7 @@ class Block:
             return self._done(Outcome("continued", None, *self._record(reply)))
         if status == Status.FAILED:
             fault = Fault(*reply[2:])
-            names = [*self._projected, *self._names()]
+            names = [*self.projected, *self._names()]
             error = diagnose(self.program, fault, names)
             how = "interrupted" if error.kind == _INTERRUPTED else "failed"
             return self._done(Outcome(how, None, error, *self._record(reply)[1:]))
@@ -302,8 +318,7 @@ class Block:
 
     def _record(self, reply: Any) -> tuple[None, tuple[Print, ...], int, int, str]:
         """The common part of every outcome: no error, prints, fuel, requests, source."""
-        prints = tuple(self._prints[number] for number in sorted(self._prints))
-        return None, prints, reply[0], reply[1], self.program.source
+        return None, self.prints, reply[0], reply[1], self.program.source
 
     def _done(self, outcome: Outcome) -> Done:
         self.outcome = outcome

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -207,13 +207,14 @@ class Instance:
     After a trap the instance is dead: its memory may be inconsistent, so every later use raises `KernelFault`.
     """
 
-    __slots__ = ("_fault", "_io", "_link", "_lock", "_size", "_view")
+    __slots__ = ("_fault", "_held", "_io", "_link", "_lock", "_size", "_view")
 
     def __init__(self, link: Link) -> None:
         self._lock = threading.Lock()
+        self._held = False
         self._fault: str | None = None
         self._link: Link | None = link
-        # in_ptr, in_cap, out_ptr, out_len, status, flags, used_bytes, reserved
+        # in_ptr, in_cap, out_ptr, out_len, status, flags, used_bytes, top
         self._io: memoryview = _view_at(link.base + link.io(), 32, _PYBUF_WRITE).cast("I")
         self._size = 0
         self._view = memoryview(b"")
@@ -232,14 +233,67 @@ class Instance:
         MemoryError when the input does not fit the instance's memory (nothing has changed then), and
         KernelFault when the kernel traps, now or in an earlier call.
         """
-        if not self._lock.acquire(blocking=False):
+        # A snapshot being taken is waited for: it is no reason for a run to fail.
+        if not self._lock.acquire(blocking=False) and not (self._held and self._lock.acquire()):
             raise MachineBusy("the machine is in use by another thread")
         try:
+            return self._exchange(operation, data, decode)
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def hold(self) -> Generator[Callable[[int, bytes, Callable[[memoryview], T]], tuple[int, T]]]:
+        """Keep all others out for several commands in a row, which the function given carries out.
+
+        Raises MachineBusy when another thread is in this instance; who calls `command` meanwhile waits.
+        """
+        if not self._lock.acquire(blocking=False):
+            raise MachineBusy("the machine is in use by another thread")
+        self._held = True
+        try:
+            yield self._exchange
+        finally:
+            self._held = False
+            self._lock.release()
+
+    def memory(self) -> bytes:
+        """A copy of all of the kernel's memory that matters, for `become` of another instance of the same kernel.
+
+        Raises MachineBusy when another thread is in this instance, MachineClosed after `close`.
+        """
+        with self.hold():
+            self._alive()
+            top = self._io[7]
+            if top > self._size:
+                raise self._dead("the kernel's memory ends before its contents")
+            return bytes(self._view[:top])
+
+    def become(self, memory: bytes | memoryview) -> None:
+        """Take over a copy of another instance's memory; MemoryError where this one cannot grow that far.
+
+        The copy is trusted: it must come from `memory` of an instance of the same kernel.
+        """
+        with self.hold():
+            link = self._alive()
+            # Room for a message of that size is at the end of the memory, which so grows far enough.
+            if len(memory) > self._size and not link.reserve(len(memory)):
+                raise MemoryError("the copy does not fit the machine's memory")
+            self._refresh(link)
+            self._view[: len(memory)] = memory
+
+    def _alive(self) -> Link:
+        link = self._link
+        if link is None:
+            raise MachineClosed("the machine is closed")
+        if self._fault is not None:
+            raise KernelFault(self._fault)
+        return link
+
+    def _exchange(self, operation: int, data: bytes, decode: Callable[[memoryview], T]) -> tuple[int, T]:
+        try:
             link = self._link
-            if link is None:
-                raise MachineClosed("the machine is closed")
-            if self._fault is not None:
-                raise KernelFault(self._fault)
+            if link is None or self._fault is not None:
+                link = self._alive()
             io = self._io
             length = len(data)
             if length > io[1] and not link.reserve(length):
@@ -259,8 +313,10 @@ class Instance:
         except KernelFault as fault:
             self._fault = str(fault)
             raise
-        finally:
-            self._lock.release()
+
+    def _dead(self, reason: str) -> KernelFault:
+        self._fault = reason
+        return KernelFault(reason)
 
     def retire(self, reason: str) -> KernelFault:
         """Declare the instance dead because its answers broke the contract; gives the error to raise."""

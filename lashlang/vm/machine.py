@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from lashlang.compiler.faults import KINDS
 from lashlang.compiler.program import Program
@@ -24,11 +25,13 @@ from lashlang.vm.engine import Kernel
 from lashlang.vm.limits import DEFAULT, MIB, Limits, check_limit
 from lashlang.vm.outcome import Outcome
 from lashlang.vm.protocol import Command, Status
-from lashlang.vm.steps import Done, ReadResponse, Reads, Request, Response, Step, Yielded
+from lashlang.vm.steps import Done, Print, ReadResponse, Reads, Request, Requests, Response, Step, Yielded
 from lashlang.vm.wire import Codec, explain
 
 if TYPE_CHECKING:
     from lashlang.toolhost import ToolHost
+    from lashlang.vm.snapshot import FormName
+    from lashlang.vm.sources import Resolve
 
 Tools = Mapping[str, Callable[..., Any]]
 """Tools as plain functions by name."""
@@ -54,18 +57,18 @@ class Machine:
 
     # `_busy` is held from a block's beginning to its end, `_turn` by whoever drives it: a runner all that
     # time, `start` and `resume` until they return.
-    __slots__ = ("_block", "_busy", "_codec", "_fuel", "_instance", "_limits", "_turn")
+    __slots__ = ("_busy", "_in_force", "_limits", "_turn", "block", "codec", "instance")
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = DEFAULT if limits is None else _checked(limits)
         # The kernel keeps to `memory` itself; twice that leaves room for messages on their way in or out.
-        self._instance = Kernel.shared().instantiate(2 * self.limits.memory + _SLACK)
-        self._codec = Codec()
-        self._block: Block | None = None
+        self.instance = Kernel.shared().instantiate(2 * self.limits.memory + _SLACK)
+        self.codec = Codec()
+        self.block: Block | None = None
         self._busy = threading.Lock()
         self._turn = threading.Lock()
-        self._fuel = -1
-        self._configure(self.limits.fuel)
+        self._in_force: Limits | None = None
+        self.narrow(self.limits)
 
     # --- running ---------------------------------------------------------------------------------
 
@@ -110,6 +113,28 @@ class Machine:
 
         return await run_async(self, program, tools=tools, host=host, projected=projected, fuel=fuel, timeout=timeout)
 
+    def finish(
+        self, *, tools: Tools | None = None, host: ToolHost | None = None, timeout: float | None = None
+    ) -> Outcome:
+        """Take a suspended block, started or restored, to its end in this thread; parameters as for `run`.
+
+        Raises MachineMisuse where no block is suspended.
+        """
+        from lashlang.sync_runner import finish
+
+        return finish(self, tools=tools, host=host, timeout=timeout)
+
+    async def finish_async(
+        self, *, tools: Tools | None = None, host: ToolHost | None = None, timeout: float | None = None
+    ) -> Outcome:
+        """Take a suspended block, started or restored, to its end on the running event loop, as `run_async` does.
+
+        Raises MachineMisuse where no block is suspended.
+        """
+        from lashlang.runner import finish_async
+
+        return await finish_async(self, tools=tools, host=host, timeout=timeout)
+
     # --- sans-IO ---------------------------------------------------------------------------------
 
     def start(
@@ -143,7 +168,7 @@ class Machine:
         runner or another thread drives the block, and HostValueError where a response's value is no
         Lashlang value; nothing has changed then.
         """
-        block = self._take_turn()
+        block = self.take_turn()
         try:
             return self._settle(block, block.deliver(responses or {}, reads or {}, heavy=True))
         finally:
@@ -154,7 +179,7 @@ class Machine:
 
         For blocks that `start` began; one of `run_async` is stopped by cancelling its task. Raises as `resume`.
         """
-        block = self._take_turn()
+        block = self.take_turn()
         try:
             return block.interrupt(message)
         finally:
@@ -175,19 +200,22 @@ class Machine:
 
     @limits.setter
     def limits(self, limits: Limits) -> None:
-        self.between_blocks(Command.CONFIGURE, _checked(limits).as_list())
-        self._limits = limits
-        self._fuel = limits.fuel
+        self._claim()
+        try:
+            self.narrow(_checked(limits))
+            self._limits = limits
+        finally:
+            self._busy.release()
 
     @property
     def pending(self) -> tuple[Request, ...]:
         """The open requests of the running block."""
-        return () if self._block is None else tuple(self._block.pending.values())
+        return () if self.block is None else tuple(self.block.pending.values())
 
     @property
     def running(self) -> bool:
         """Whether a block has begun and is not over."""
-        return self._block is not None
+        return self.block is not None
 
     def open_block(
         self, program: Program | str, projected: Mapping[str, Value] | None, fuel: int | None
@@ -214,16 +242,104 @@ class Machine:
             )
         self._claim()
         try:
-            self._configure(self.limits.fuel if fuel is None else fuel)
+            if fuel is not None:
+                check_limit("fuel", fuel)
+            self.narrow(self._limits if fuel is None else replace(self._limits, fuel=fuel))
             if not self._turn.acquire(blocking=False):
                 raise MachineBusy(_DRIVEN)
         except BaseException:
             self._busy.release()
             raise
-        self._block = Block(
-            self._instance, self._codec, program, largest=self.limits.memory, on_end=self._release, names=self._names
+        self.block = self._new_block(program)
+        return self.block
+
+    def _new_block(self, program: Program) -> Block:
+        return Block(
+            self.instance, self.codec, program, largest=self.limits.memory, on_end=self._release, names=self._names
         )
-        return self._block
+
+    # --- snapshots -------------------------------------------------------------------------------
+
+    def snapshot(self, form: FormName = "portable", *, key: bytes | None = None) -> bytes:
+        """The machine as bytes: its variables and, if a block is suspended, all that the rest of its run depends on.
+
+        Possible between blocks and whenever a block waits for answers, in a tool that it called too; taking one
+        changes nothing. A `portable` snapshot can be restored by other builds of lash and is checked when it is,
+        an `image` is a copy of the memory for the same build. `key`, 16 bytes or more, seals it: `restore` with
+        the same key then proves that it is the host's own and unchanged.
+
+        Raises MachineBusy while the machine computes, LashlangError where its memory has no room for the account
+        that is made first, TypeError or ValueError for a form or key that is none.
+        """
+        from lashlang.vm.snapshot import take
+
+        return take(self, form, key)
+
+    @classmethod
+    def restore(
+        cls,
+        data: bytes,
+        *,
+        limits: Limits | None = None,
+        key: bytes | None = None,
+        projections: Resolve | None = None,
+        trust_image: bool = False,
+    ) -> Self:
+        """A machine made of a snapshot, which is untouched and can be restored again.
+
+        `limits` are granted to it, by default those of chapter 16; a suspended block keeps narrower ones that it
+        had. `projections` finds the source of a projected value by its `ref` and type name; values whose source is
+        not found are placeholders, reading them is `projection_unavailable`. An image needs the `key` that sealed
+        it or, from a place only the host can write to, `trust_image`.
+
+        Raises SnapshotError for a snapshot that is cut, altered, sealed with another key, of an unknown version,
+        inconsistent in itself or larger than the memory granted; nothing of it has been used then.
+        """
+        from lashlang.vm.snapshot import restore
+
+        return restore(cls, data, limits, key, projections, trust_image)
+
+    def fork(self) -> Self:
+        """A second machine in the same state: the same variables and, if a block is suspended, the same block.
+
+        The two share nothing from then on; projections of both ask the same sources. Possible whenever `snapshot`
+        is, and quicker. Raises MachineBusy while the machine computes.
+        """
+        memory = self.instance.memory()
+        block = self.block
+        twin = type(self)(self._limits)
+        try:
+            twin.codec = Codec(self.codec.sources)
+            twin.instance.become(memory)
+            twin._in_force = self._in_force
+            if block is not None:
+                twin.adopt(block.program, block.projected, block.prints)
+        except BaseException:
+            twin.close()
+            raise
+        return twin
+
+    @property
+    def step(self) -> Requests | Reads | None:
+        """What the suspended block waits for, all that is open; None where it waits for nothing."""
+        block = self.block
+        if block is None or not (block.reads or block.pending):
+            return None
+        if block.reads:
+            return Reads(tuple(block.reads.values()))
+        pending = tuple(block.pending.values())
+        return Requests(pending, pending)
+
+    @property
+    def limits_in_force(self) -> Limits:
+        """The limits of the running block, or of the last one: `limits`, or narrower ones."""
+        return self._in_force or self._limits
+
+    def adopt(self, program: Program, projected: Iterable[str], prints: Iterable[Print]) -> None:
+        """For the package: take charge of the block that the kernel, restored, is in the middle of."""
+        self._claim()
+        block = self.block = self._new_block(program)
+        block.take_up(projected, prints)
 
     def _settle(self, block: Block, step: BlockStep) -> Step:
         """Go on through slices and reads of local projections."""
@@ -243,7 +359,7 @@ class Machine:
     @property
     def heap_used(self) -> int:
         """Bytes of the VM's heap in use."""
-        return self._instance.heap_used
+        return self.instance.heap_used
 
     def close(self) -> None:
         """Free the machine's memory; it cannot be used afterwards.
@@ -252,12 +368,12 @@ class Machine:
         """
         if not self._turn.acquire(blocking=False):
             raise MachineBusy(_DRIVEN)
-        block = self._block
+        block = self.block
         if block is None:
             self._turn.release()
         else:
             block.abandon()
-        self._instance.close()
+        self.instance.close()
 
     def __enter__(self) -> Machine:
         return self
@@ -272,15 +388,15 @@ class Machine:
             raise MachineBusy("a block is running on this machine, or another thread is using it")
 
     def _release(self) -> None:
-        self._block = None
+        self.block = None
         self._turn.release()
         self._busy.release()
 
-    def _take_turn(self) -> Block:
-        """The running block, for a caller that drives it until `_end_turn`."""
+    def take_turn(self) -> Block:
+        """For runners: the running block, which the caller drives until its end (or `_end_turn`)."""
         if not self._turn.acquire(blocking=False):
             raise MachineBusy(_DRIVEN)
-        block = self._block
+        block = self.block
         if block is None:
             self._turn.release()
             raise MachineMisuse("no block is running")
@@ -291,13 +407,13 @@ class Machine:
         if not block.over:
             self._turn.release()
 
-    def _configure(self, fuel: int) -> None:
-        if fuel != self._fuel:
-            check_limit("fuel", fuel)
+    def narrow(self, limits: Limits) -> None:
+        """For the package: put these limits in force, for one block or for the state of a restored one."""
+        if limits is not self._in_force:
             # The kernel takes the seed of its hashes from the first of these; nobody can prepare keys that collide.
             seed = int.from_bytes(os.urandom(8), "little")
-            self._between(Command.CONFIGURE, [fuel, *self.limits.as_list()[1:], seed])
-            self._fuel = fuel
+            self._between(Command.CONFIGURE, [*limits.as_list(), seed])
+            self._in_force = limits
 
     def _names(self) -> list[str]:
         """The variables' names, for hints; none where memory does not suffice to list them."""
@@ -316,7 +432,7 @@ class Machine:
 
     def _between(self, command: int, message: list[Any]) -> Any:
         try:
-            status, reply = self._instance.command(command, self._codec.pack(message), self._codec.unpack)
+            status, reply = self.instance.command(command, self.codec.pack(message), self.codec.unpack)
         except MemoryError as error:
             raise LanguageError("the value is larger than the machine's memory") from error
         if status == Status.OK:

@@ -20,6 +20,10 @@ class Command:
     SET: Final = 6
     DELETE: Final = 7
     NAMES: Final = 8
+    DUMP: Final = 9
+    DUMP_MORE: Final = 10
+    LOAD: Final = 11
+    DESCRIBE: Final = 12
 
 
 class Status:

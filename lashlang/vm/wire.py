@@ -7,7 +7,7 @@ the value in Python to name the place, so the ordinary path never does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 import msgpack
@@ -30,7 +30,7 @@ class TooDeep(HostValueError):
     """A value that is nested too deeply to be packed, or contains itself."""
 
 
-class _Sources:
+class Sources:
     """The numbers by which projections name their sources inside one machine.
 
     The machine keeps every source that entered it, since its state may refer to it for ever.
@@ -38,16 +38,29 @@ class _Sources:
 
     __slots__ = ("_known", "_numbers")
 
-    def __init__(self) -> None:
+    def __init__(self, known: Iterable[Projection | None] = ()) -> None:
         self._known: list[Projection | None] = []
         self._numbers: dict[int, int] = {}
+        for source in known:
+            self.append(source)
+
+    def append(self, source: Projection | None) -> None:
+        """Give the next number to a source."""
+        self._numbers[id(source)] = len(self._known)
+        self._known.append(source)
+
+    def __iter__(self) -> Iterator[Projection | None]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
 
     def number(self, source: Projection | None) -> int:
         """The number of a source, the same each time."""
         number = self._numbers.get(id(source))
         if number is None:
-            number = self._numbers[id(source)] = len(self._known)
-            self._known.append(source)
+            number = len(self._known)
+            self.append(source)
         return number
 
     def __getitem__(self, number: int) -> Projection | None:
@@ -68,15 +81,16 @@ class _Sources:
 class Codec:
     """Packs and unpacks for one machine.
 
-    `seen_projection` is set when an unpacked message held a projection; the caller clears it.
+    `sources` are those that its projections name. `seen_projection` is set when an unpacked message held a
+    projection; the caller clears it.
     """
 
-    __slots__ = ("_packer", "_sources", "seen_projection")
+    __slots__ = ("_packer", "seen_projection", "sources")
 
-    def __init__(self) -> None:
-        self._sources = _Sources()
+    def __init__(self, sources: Iterable[Projection | None] = ()) -> None:
+        self.sources = Sources(sources)
         # Not a method of this object: the packer, which the collector does not see into, would keep it alive for ever.
-        self._packer = msgpack.Packer(strict_types=True, default=self._sources.encode, buf_size=_BUFFER)
+        self._packer = msgpack.Packer(strict_types=True, default=self.sources.encode, buf_size=_BUFFER)
         self.seen_projection = False
 
     def pack(self, value: Any) -> bytes:
@@ -108,7 +122,7 @@ class Codec:
         if code == EXT_PROJECTION:
             self.seen_projection = True
             number, name, path = cast("tuple[int, str, list[Step]]", fields)
-            return Projected(name, self._sources[number], tuple(path))
+            return Projected(name, self.sources[number], tuple(path))
         raise ValueError(f"unknown extension {code}")
 
 

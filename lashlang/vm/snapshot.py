@@ -1,0 +1,254 @@
+"""Snapshots: a machine as bytes, and back (chapter 15).
+
+The *portable* form holds what the language knows: the variables, and of a suspended block its source, its
+fibers, requests and prints. Between blocks every later version reads it; inside a block only one with the same
+bytecode does, since the program is compiled anew from the source. Where bytes come from does not matter: they are
+checked whole, and values, fibers and program have to fit each other.
+
+The *image* form is a copy of the kernel's memory: quick, good for the same build only, and nothing in it can be
+checked. So it is only taken from who is trusted: with the key that sealed it, or where the caller says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from lashlang.compiler import compile as compile_source
+from lashlang.compiler.faults import LIMITS
+from lashlang.compiler.opcodes import BYTECODE_VERSION
+from lashlang.compiler.program import Program, source_hash
+from lashlang.errors import HostValueError, KernelFault, LashlangError, SnapshotError
+from lashlang.syntax.diagnostics import CompileError
+from lashlang.vm.account import Account
+from lashlang.vm.block import Block
+from lashlang.vm.container import Content, Form, check_key, unwrap, wrap
+from lashlang.vm.engine import KERNEL_FILE
+from lashlang.vm.limits import Limits
+from lashlang.vm.protocol import Command, Status
+from lashlang.vm.sources import Resolve, describe, resolve
+from lashlang.vm.steps import Print
+from lashlang.vm.wire import Codec, explain
+
+if TYPE_CHECKING:
+    from lashlang.vm.machine import Machine
+
+FORMAT_VERSION = 1
+"""Version of what a portable snapshot says of variables; every version of lash reads all up to its own."""
+
+FormName = Literal["portable", "image"]
+
+
+@cache
+def build_id() -> str:
+    """What tells one build of the kernel from another: images are good for the same one only."""
+    return hashlib.sha256(KERNEL_FILE.read_bytes()).hexdigest()
+
+
+# --- taking ------------------------------------------------------------------------------------------
+
+
+def take(machine: Machine, form: FormName, key: bytes | None) -> bytes:
+    """See `Machine.snapshot`; the machine's block, if it has one, is at rest."""
+    key = check_key(key)
+    block = machine.block
+    header: dict[str, Any] = {"sources": [describe(source) for source in machine.codec.sources]}
+    if form == "image":
+        header |= {"build": build_id(), "block": None if block is None else _block_header(machine, block)}
+        return wrap(Form.IMAGE, header, [machine.instance.memory()], key)
+    if form != "portable":
+        raise ValueError(f"a snapshot is `portable` or `image`, not {form!r}")
+    account, body = _dump(machine)
+    header |= {"format": FORMAT_VERSION, "block": None}
+    if block is not None:
+        header["block"] = _block_header(machine, block) | {"bytecode": BYTECODE_VERSION, "account": account}
+    return wrap(Form.PORTABLE, header, body, key)
+
+
+def _block_header(machine: Machine, block: Block) -> dict[str, Any]:
+    """What the host, and not the kernel, knows of a block."""
+    prints = [[seen.id, None if isinstance(seen.value, str) else seen.text, seen.value] for seen in block.prints]
+    return {
+        "source": block.program.source,
+        "hash": block.program.hash,
+        "projected": list(block.projected),
+        "limits": machine.limits_in_force.as_list(),
+        "prints": machine.codec.pack(prints),
+    }
+
+
+def _dump(machine: Machine) -> tuple[bytes, list[bytes]]:
+    """The kernel's account of its block, and its values in pieces."""
+    with machine.instance.hold() as command:
+        status, account = command(Command.DUMP, b"", bytes)
+        if status != Status.OK:
+            raise KernelFault(f"the kernel cannot be dumped (status {status})")
+        body: list[bytes] = []
+        status = int(Status.SLICE)
+        while status == Status.SLICE:
+            status, more = command(Command.DUMP_MORE, b"", bytes)
+            body.append(more)
+    if status != Status.OK:
+        raise LashlangError("the machine's memory has no room for writing its snapshot")
+    return account, body
+
+
+# --- restoring ---------------------------------------------------------------------------------------
+
+
+def restore(
+    make: Callable[[Limits | None], Machine],
+    data: bytes,
+    limits: Limits | None,
+    key: bytes | None,
+    projections: Resolve | None,
+    trust_image: bool,
+) -> Machine:
+    """See `Machine.restore`; `make` makes an empty machine."""
+    content = unwrap(data, check_key(key))
+    if content.form == Form.IMAGE and not (content.sealed or trust_image):
+        raise SnapshotError(
+            "an image cannot be checked: restore it with the `key` it was sealed with, or say `trust_image=True`"
+        )
+    machine = make(limits)
+    try:
+        for description in _items(content.header, "sources", (dict, type(None))):
+            machine.codec.sources.append(resolve(description, projections))
+        if content.form == Form.IMAGE:
+            _restore_image(machine, content)
+        else:
+            _restore_portable(machine, content)
+    except BaseException:
+        machine.close()
+        raise
+    return machine
+
+
+def _restore_portable(machine: Machine, content: Content) -> None:
+    version = _field(content.header, "format", int)
+    if not 1 <= version <= FORMAT_VERSION:
+        raise SnapshotError(f"the snapshot has format {version}; this version of lash reads 1 to {FORMAT_VERSION}")
+    header = _optional_block(content)
+    sources = len(machine.codec.sources)
+    if header is None:
+        _load(machine, [_pack(sources), b"\xc0\xc0\xc0"], content.body)
+        return
+    bytecode = _field(header, "bytecode", int)
+    if bytecode != BYTECODE_VERSION:
+        raise SnapshotError(
+            f"the snapshot is of a block that bytecode {bytecode} was running, this version of lash has "
+            f"{BYTECODE_VERSION}: run the block again from its start with the recorded answers"
+        )
+    packed = _field(header, "account", bytes)
+    account = Account(packed)
+    if list(account.projected) != _items(header, "projected", (str,)):
+        raise SnapshotError("the snapshot contradicts itself: other names are projected than it says")
+    program = _program(header)
+    needs = account.check(program)
+    _limit(machine, header)
+    _load(machine, [_pack(sources), program.packed, packed, _pack(needs)], content.body)
+    machine.adopt(program, account.projected, _prints(machine.codec, header))
+
+
+def _restore_image(machine: Machine, content: Content) -> None:
+    if _field(content.header, "build", str) != build_id():
+        raise SnapshotError(
+            "the image was made by another build of lash: only portable snapshots go from one to another"
+        )
+    header = _optional_block(content)
+    program = None if header is None else _program(header)
+    try:
+        machine.instance.become(content.body)
+    except MemoryError as error:
+        raise SnapshotError(_no_room(machine)) from error
+    if header is None or program is None:
+        machine.narrow(machine.limits)
+        return
+    _limit(machine, header)
+    machine.adopt(program, tuple(_items(header, "projected", (str,))), _prints(machine.codec, header))
+
+
+def _load(machine: Machine, parts: list[bytes], body: memoryview) -> None:
+    """Have the kernel check and take the values of a snapshot."""
+    message = b"".join((b"\x95", *parts, body))
+    try:
+        status, _ = machine.instance.command(Command.LOAD, message, machine.codec.unpack)
+    except MemoryError as error:
+        raise SnapshotError(_no_room(machine)) from error
+    if status == Status.OK:
+        return
+    if status == Status.FAILED:
+        raise SnapshotError(_no_room(machine))
+    raise SnapshotError("the snapshot was altered: its values do not fit together")
+
+
+def _no_room(machine: Machine) -> str:
+    return f"the snapshot's values need more than the `memory` of {machine.limits.memory} bytes that is granted"
+
+
+def _program(header: dict[str, Any]) -> Program:
+    """The suspended block's program, compiled from the snapshot's source."""
+    source = _field(header, "source", str)
+    if _field(header, "hash", str) != source_hash(source):
+        raise SnapshotError("the snapshot's source has another hash than it says, or is of another language version")
+    try:
+        program = compile_source(source)
+    except CompileError as error:
+        raise SnapshotError(f"the snapshot's source does not compile: {error}") from error
+    return program.with_readonly(frozenset(_items(header, "projected", (str,))))
+
+
+def _limit(machine: Machine, header: dict[str, Any]) -> None:
+    """Put the block under the limits it had, where the host grants as much, else under those granted now."""
+    had = _items(header, "limits", (int,))
+    if len(had) != len(LIMITS) or any(isinstance(limit, bool) or limit < 0 for limit in had):
+        raise SnapshotError("the snapshot's limits are none")
+    granted = machine.limits.as_list()
+    machine.narrow(Limits(**{name: min(pair) for name, *pair in zip(LIMITS, had, granted, strict=True)}))
+
+
+def _prints(codec: Codec, header: dict[str, Any]) -> list[Print]:
+    """The observations that the block has made."""
+    try:
+        found: object = codec.unpack(_field(header, "prints", bytes))
+        explain(found)
+    except (KernelFault, HostValueError) as error:
+        raise SnapshotError(f"the snapshot's prints cannot be read: {error}") from error
+    prints: list[Print] = []
+    for item in cast("list[object]", found) if isinstance(found, list) else [None]:
+        fields = cast("list[Any]", item) if isinstance(item, list) else []
+        if len(fields) != 3 or type(fields[0]) is not int:
+            raise SnapshotError("the snapshot's prints are none")
+        number, text, value = fields
+        text = value if text is None else text
+        if not isinstance(text, str):
+            raise SnapshotError("the snapshot's prints are none")
+        prints.append(Print(number, text, value))
+    return prints
+
+
+# --- the header's fields -----------------------------------------------------------------------------
+
+
+def _pack(value: object) -> bytes:
+    return Codec().pack(value)
+
+
+def _field(header: dict[str, Any], name: str, kind: type) -> Any:
+    value = header.get(name)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise SnapshotError(f"the snapshot's header lacks `{name}`, or has nonsense there")
+    return value
+
+
+def _items(header: dict[str, Any], name: str, kinds: tuple[type, ...]) -> list[Any]:
+    items: list[Any] = _field(header, name, list)
+    if not all(isinstance(item, kinds) for item in items):
+        raise SnapshotError(f"the snapshot's header has nonsense in `{name}`")
+    return items
+
+
+def _optional_block(content: Content) -> dict[str, Any] | None:
+    return None if content.header.get("block") is None else _field(content.header, "block", dict)
