@@ -99,6 +99,23 @@ pub fn top() usize {
     return base + end;
 }
 
+/// Free stretches this long are left out of a copy of the memory.
+const hole_min = 32 * 1024;
+
+/// Go through the free stretches whose contents do not matter, as addresses, in no particular order.
+pub fn eachHole(context: anytype, comptime visit: fn (@TypeOf(context), usize, usize) Error!void) Error!void {
+    for (bins[binOf(hole_min).first..]) |level| {
+        for (level) |head| {
+            var offset = head;
+            while (offset != 0) : (offset = freeAt(offset).next) {
+                const size = headerAt(offset).size();
+                // The head and the links of a free block are the heap's own.
+                if (size >= hole_min) try visit(context, base + offset + min_block, base + offset + size);
+            }
+        }
+    }
+}
+
 /// Offsets have 32 bits.
 const largest_region = 0xffff_0000;
 

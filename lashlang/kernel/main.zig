@@ -25,7 +25,7 @@ const wire_check = @import("wire_check.zig");
 
 const Value = value.Value;
 
-const Command = enum(u32) { configure = 1, run = 2, step = 3, interrupt = 4, get = 5, set = 6, delete = 7, names = 8, dump = 9, dump_more = 10, load = 11, describe = 12, _ };
+const Command = enum(u32) { configure = 1, run = 2, step = 3, interrupt = 4, get = 5, set = 6, delete = 7, names = 8, dump = 9, dump_more = 10, load = 11, describe = 12, holes = 13, _ };
 
 const Status = enum(u32) { ok = 0, submitted = 1, continued = 2, failed = 3, waiting = 4, reads = 5, slice = 6, heavy = 7, refused = 8 };
 
@@ -132,6 +132,10 @@ fn perform(which: Command, reader: *wire.Reader, written: **wire.Writer) wire.Re
             return .ok;
         },
         .describe => return describe(),
+        .holes => {
+            try heap.eachHole(&output, writeHole);
+            return .ok;
+        },
         _ => return refuse("there is no such command"),
     }
 }
@@ -411,6 +415,14 @@ fn loadSnapshot(reader: *wire.Reader) wire.ReadError!void {
     load.finish();
     if (is_suspended) return suspended.revive(&account, values.slice(), &needs);
     if (count > 0) return error.Malformed;
+}
+
+/// One free stretch of memory, as two 32-bit numbers after those before.
+fn writeHole(out: *wire.Writer, first: usize, last: usize) error{OutOfMemory}!void {
+    var ends: [8]u8 = undefined;
+    std.mem.writeInt(u32, ends[0..4], @truncate(first), .little);
+    std.mem.writeInt(u32, ends[4..8], @truncate(last), .little);
+    try out.raw(&ends);
 }
 
 /// Say what a suspended block waits for, all that is open.

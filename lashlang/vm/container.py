@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple, cast
 
@@ -59,7 +60,7 @@ def check_key(key: object) -> bytes | None:
     return bytes(key)
 
 
-def wrap(form: Form, header: dict[str, Any], body: list[bytes], key: bytes | None) -> bytes:
+def wrap(form: Form, header: dict[str, Any], body: Sequence[bytes | memoryview], key: bytes | None) -> bytes:
     """A snapshot of a header and a body given in pieces, sealed where there is a key."""
     packed = cast("bytes", msgpack.packb(header))
     fields = (_MAGIC, LAYOUT_VERSION, form, key is not None, 0, len(packed))

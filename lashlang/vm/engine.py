@@ -15,8 +15,9 @@ up. A test holds the two equal. Calls release the GIL.
 from __future__ import annotations
 
 import ctypes
+import struct
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -24,7 +25,8 @@ from typing import Any, Protocol, TypeVar
 import wasmtime
 
 from lashlang.errors import KernelFault, MachineBusy, MachineClosed
-from lashlang.vm.native import Native, NativeUnavailable, pool_memories
+from lashlang.vm.native import SMALL_MEMORY, Native, NativeUnavailable, pool_memories
+from lashlang.vm.protocol import Command
 
 T = TypeVar("T")
 
@@ -60,6 +62,10 @@ class Link(Protocol):
 
     def memory_size(self) -> int:
         """Present size of the linear memory in bytes."""
+        ...
+
+    def populate(self, size: int) -> None:
+        """The first `size` bytes of the memory are going to be written: have them ready."""
         ...
 
     def close(self) -> None:
@@ -102,6 +108,9 @@ class PublicLink:
     def memory_size(self) -> int:
         """See `Link`."""
         return self._memory.data_len(self._store)
+
+    def populate(self, size: int) -> None:
+        """See `Link`; there is nothing public to do it with."""
 
     def close(self) -> None:
         """See `Link`."""
@@ -256,30 +265,40 @@ class Instance:
             self._held = False
             self._lock.release()
 
-    def memory(self) -> bytes:
-        """A copy of all of the kernel's memory that matters, for `become` of another instance of the same kernel.
+    @contextmanager
+    def contents(self) -> Generator[list[tuple[int, memoryview]]]:
+        """All of the kernel's memory that matters, for `become` of another instance of the same kernel.
 
-        Raises MachineBusy when another thread is in this instance, MachineClosed after `close`.
+        Gives stretches of it with their addresses, ascending, which are good, and keep all others out, until the
+        end of the context. Raises MachineBusy when another thread is in this instance, MachineClosed after `close`.
         """
-        with self.hold():
-            self._alive()
-            top = self._io[7]
-            if top > self._size:
+        with self.hold() as command:
+            _, packed = command(Command.HOLES, b"", bytes)
+            self._refresh(self._alive())
+            bounds = sorted(struct.iter_unpack("<II", packed))
+            starts = [0, *(end for _, end in bounds)]
+            ends = [*(start for start, _ in bounds), self._io[7]]
+            if ends[-1] > self._size:
                 raise self._dead("the kernel's memory ends before its contents")
-            return bytes(self._view[:top])
+            yield [(start, self._view[start:end]) for start, end in zip(starts, ends, strict=True) if start < end]
 
-    def become(self, memory: bytes | memoryview) -> None:
-        """Take over a copy of another instance's memory; MemoryError where this one cannot grow that far.
+    def become(self, contents: Sequence[tuple[int, memoryview]]) -> None:
+        """Take over the memory of another instance; MemoryError where this one cannot grow that far.
 
-        The copy is trusted: it must come from `memory` of an instance of the same kernel.
+        It is trusted: it must come from `contents` of an instance of the same kernel.
         """
         with self.hold():
             link = self._alive()
+            start, last = contents[-1]
+            size = start + len(last)
             # Room for a message of that size is at the end of the memory, which so grows far enough.
-            if len(memory) > self._size and not link.reserve(len(memory)):
+            room = -(-size // SMALL_MEMORY) * SMALL_MEMORY
+            if size > self._size and not link.reserve(room) and not link.reserve(size):
                 raise MemoryError("the copy does not fit the machine's memory")
             self._refresh(link)
-            self._view[: len(memory)] = memory
+            link.populate(size)
+            for start, stretch in contents:
+                self._view[start : start + len(stretch)] = stretch
 
     def _alive(self) -> Link:
         link = self._link

@@ -305,12 +305,12 @@ class Machine:
         The two share nothing from then on; projections of both ask the same sources. Possible whenever `snapshot`
         is, and quicker. Raises MachineBusy while the machine computes.
         """
-        memory = self.instance.memory()
-        block = self.block
         twin = type(self)(self._limits)
         try:
+            with self.instance.contents() as contents:
+                block = self.block
+                twin.instance.become(contents)
             twin.codec = Codec(self.codec.sources)
-            twin.instance.become(memory)
             twin._in_force = self._in_force
             if block is not None:
                 twin.adopt(block.program, block.projected, block.prints)

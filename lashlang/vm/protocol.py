@@ -24,6 +24,7 @@ class Command:
     DUMP_MORE: Final = 10
     LOAD: Final = 11
     DESCRIBE: Final = 12
+    HOLES: Final = 13
 
 
 class Status:

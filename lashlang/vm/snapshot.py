@@ -57,7 +57,9 @@ def take(machine: Machine, form: FormName, key: bytes | None) -> bytes:
     header: dict[str, Any] = {"sources": [describe(source) for source in machine.codec.sources]}
     if form == "image":
         header |= {"build": build_id(), "block": None if block is None else _block_header(machine, block)}
-        return wrap(Form.IMAGE, header, [machine.instance.memory()], key)
+        with machine.instance.contents() as contents:
+            header["stretches"] = [[start, len(stretch)] for start, stretch in contents]
+            return wrap(Form.IMAGE, header, [stretch for _, stretch in contents], key)
     if form != "portable":
         raise ValueError(f"a snapshot is `portable` or `image`, not {form!r}")
     account, body = _dump(machine)
@@ -160,7 +162,7 @@ def _restore_image(machine: Machine, content: Content) -> None:
     header = _optional_block(content)
     program = None if header is None else _program(header)
     try:
-        machine.instance.become(content.body)
+        machine.instance.become(_stretches(content))
     except MemoryError as error:
         raise SnapshotError(_no_room(machine)) from error
     if header is None or program is None:
@@ -168,6 +170,17 @@ def _restore_image(machine: Machine, content: Content) -> None:
         return
     _limit(machine, header)
     machine.adopt(program, tuple(_items(header, "projected", (str,))), _prints(machine.codec, header))
+
+
+def _stretches(content: Content) -> list[tuple[int, memoryview]]:
+    """The stretches of memory that an image consists of, with their addresses."""
+    found: list[tuple[int, memoryview]] = []
+    at = 0
+    for item in _items(content.header, "stretches", (list,)):
+        start, size = item
+        found.append((start, content.body[at : at + size]))
+        at += size
+    return found
 
 
 def _load(machine: Machine, parts: list[bytes], body: memoryview) -> None:
