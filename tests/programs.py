@@ -394,13 +394,31 @@ GIVEN = {
 LIMITS = ["fuel", "string_size", "list_size", "value_depth", "value_size", "requests", "output"]
 
 
+@dataclass(frozen=True)
+class Generated:
+    """A program with all that it runs on: the blocks run before it, its limits, tools and projected names.
+
+    Of the projected names those in `lazy` are read on demand.
+    """
+
+    source: str
+    limits: dict[str, int] = field(default_factory=lambda: {"fuel": 20_000})
+    before: tuple[str, ...] = ()
+    lazy: frozenset[str] = frozenset()
+    tools: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: TOOLS)
+    projected: dict[str, Any] = field(default_factory=lambda: PROJECTED)
+
+
 @st.composite
-def programs(draw: Draw) -> tuple[str, dict[str, int]]:
+def programs(draw: Draw) -> Generated:
     """A program and the limits to run it under (mostly none but fuel)."""
-    source = Generator(draw).program()
+    generator = Generator(draw)
+    before = (generator.program(),) if draw(st.integers(0, 3)) == 3 else ()
+    source = generator.program()
     limits = {"fuel": 20_000}
     if draw(st.integers(0, 3)) == 3:
         code = draw(st.sampled_from(LIMITS))
         # Texts of the source are longer than a tiny `string_size`, which says nothing about them or their parts.
         limits[code] = draw(st.integers(32 if code == "string_size" else 0, 100))
-    return source, limits
+    lazy = frozenset(draw(st.sampled_from([(), (), (), ("input",), ("fixed",), ("input", "fixed")])))
+    return Generated(source, limits, before, lazy)

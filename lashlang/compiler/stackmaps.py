@@ -12,6 +12,7 @@ A map holds before its instruction: one that waits is executed again when its an
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import lru_cache
 from typing import TypeAlias
 
 from lashlang.compiler.disasm import Instruction, instructions
@@ -168,6 +169,12 @@ class StackMaps:
                 register: Kind.VALUE if kind in _OWN and register not in needed[pc] else kind
                 for register, kind in maps[pc].items()
             }
+
+
+@lru_cache(maxsize=16)
+def stack_maps(program: Program) -> StackMaps:
+    """The maps of a program; those of the programs last asked for are kept."""
+    return StackMaps(program)
 
 
 def _join(one: Map, other: Map) -> Map:

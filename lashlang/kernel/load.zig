@@ -79,7 +79,6 @@ pub fn finish() void {
     shared = &.{};
     charted = &.{};
     shared_len = 0;
-    wire.clearKeys();
 }
 
 fn freeItems(comptime Item: type, items: []Item) void {
@@ -141,10 +140,7 @@ fn container(reader: *Reader) Error!?Frame {
 }
 
 fn readKey(reader: *Reader) Error!*Str {
-    const key = switch (try reader.peek()) {
-        0xa0...0xbf, 0xd9, 0xda, 0xdb => return wire.sharedKey(try reader.text(), .unlimited),
-        else => try scalar(reader),
-    };
+    const key = try scalar(reader);
     return if (key.tag == .string) key.asStr() else error.Malformed;
 }
 

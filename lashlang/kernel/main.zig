@@ -157,10 +157,11 @@ fn report(err: state.Error) Status {
 
 fn configure(reader: *wire.Reader) wire.ReadError!Status {
     const count = try reader.array();
-    if (count < state.limit_count or count > state.limit_count + 1) return error.Malformed;
+    if (count < state.limit_count or count > state.limit_count + 2) return error.Malformed;
     var limits: [state.limit_count]u64 = undefined;
     for (&limits) |*limit| limit.* = try reader.unsigned();
     const seed = if (count > state.limit_count) try reader.unsigned() else string.hash_seed;
+    if (count > state.limit_count + 1) state.slice_fuel = @max(state.slice_fuel_least, try reader.unsigned());
     if (limits[@intFromEnum(state.Limit.value_depth)] > text_form.depth_max) return error.Malformed;
     // Hashes are kept with the texts, so a later seed would come too late.
     if (output.buffer.len == 0) string.hash_seed = seed;

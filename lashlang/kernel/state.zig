@@ -126,8 +126,11 @@ pub fn outOfFuel() Error {
 
 // --- slices --------------------------------------------------------------------------------------
 
-/// Fuel after which a slice ends.
-const slice_fuel = 65_536;
+/// Fuel after which a slice ends; tests make it smaller.
+pub var slice_fuel: u64 = 65_536;
+
+/// No instruction charges more at once, so that every slice gets somewhere.
+pub const slice_fuel_least = 8;
 
 /// Work after which a slice ends, about two milliseconds of it.
 const slice_work = 250_000;

@@ -48,8 +48,7 @@ pub fn clearKeys() void {
     }
 }
 
-/// A text for a key, shared with a recent equal one.
-pub fn sharedKey(bytes: []const u8, trust: Trust) state.Error!*Str {
+fn sharedKey(bytes: []const u8, trust: Trust) state.Error!*Str {
     if (bytes.len > 64) return newText(bytes, trust);
     const hash = string.hashOf(bytes);
     const slot = &key_cache[hash % cached_keys];

@@ -104,8 +104,11 @@ pub const Writer = struct {
     }
 
     pub fn unsigned(self: *Writer, n: u64) error{OutOfMemory}!void {
-        if (n <= std.math.maxInt(i64)) return self.integer(@intCast(n));
-        try self.tagged(0xcf, u64, n);
+        if (n <= 127) {
+            (try self.room(1))[0] = @intCast(n);
+        } else if (n <= std.math.maxInt(u32)) {
+            try self.tagged(0xce, u32, @intCast(n));
+        } else try self.tagged(0xcf, u64, n);
     }
 
     pub fn text(self: *Writer, bytes: []const u8) error{OutOfMemory}!void {

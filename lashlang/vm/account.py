@@ -25,7 +25,7 @@ import msgpack
 
 from lashlang.compiler.faults import KINDS, LIMITS, TOPICS
 from lashlang.compiler.program import Program
-from lashlang.compiler.stackmaps import StackMaps
+from lashlang.compiler.stackmaps import StackMaps, stack_maps
 from lashlang.errors import SnapshotError
 from lashlang.vm.protocol import RequestKind
 
@@ -89,7 +89,7 @@ class Account:
         if len(set(self.projected)) < len(self.projected):
             _refuse("a name is projected twice")
         _check_slots(self.bound, variables)
-        code = StackMaps(program)
+        code = stack_maps(program)
         self._check_tree(code)
         needs = [self._check_fiber(number, code) for number in range(len(self.fibers))]
         for fiber in self.fibers:

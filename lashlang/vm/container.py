@@ -62,7 +62,7 @@ def check_key(key: object) -> bytes | None:
 
 def wrap(form: Form, header: dict[str, Any], body: Sequence[bytes | memoryview], key: bytes | None) -> bytes:
     """A snapshot of a header and a body given in pieces, sealed where there is a key."""
-    packed = cast("bytes", msgpack.packb(header))
+    packed = msgpack.packb(header)
     fields = (_MAGIC, LAYOUT_VERSION, form, key is not None, 0, len(packed))
     digest = _digest(key, _FIXED.pack(*fields, bytes(32))[:16], packed, *body)
     return b"".join((_FIXED.pack(*fields, digest), packed, *body))

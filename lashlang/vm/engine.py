@@ -251,8 +251,8 @@ class Instance:
             self._lock.release()
 
     @contextmanager
-    def hold(self) -> Generator[Callable[[int, bytes, Callable[[memoryview], T]], tuple[int, T]]]:
-        """Keep all others out for several commands in a row, which the function given carries out.
+    def hold(self) -> Generator[Callable[[int], tuple[int, bytes]]]:
+        """Keep all others out for several commands in a row, which the function given carries out: status and output.
 
         Raises MachineBusy when another thread is in this instance; who calls `command` meanwhile waits.
         """
@@ -260,7 +260,7 @@ class Instance:
             raise MachineBusy("the machine is in use by another thread")
         self._held = True
         try:
-            yield self._exchange
+            yield lambda operation: self._exchange(operation, b"", bytes)
         finally:
             self._held = False
             self._lock.release()
@@ -273,7 +273,7 @@ class Instance:
         end of the context. Raises MachineBusy when another thread is in this instance, MachineClosed after `close`.
         """
         with self.hold() as command:
-            _, packed = command(Command.HOLES, b"", bytes)
+            _, packed = command(Command.HOLES)
             self._refresh(self._alive())
             bounds = sorted(struct.iter_unpack("<II", packed))
             starts = [0, *(end for _, end in bounds)]

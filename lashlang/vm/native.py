@@ -131,7 +131,7 @@ class Native:
                 self._madvise(base + SMALL_MEMORY, _SLOT_RESERVED - (2 << 30), _MADV_HUGEPAGE)
 
     def populate(self, base: int, size: int) -> None:
-        """Have the system provide the pages of a memory's beginning at once, where it can (Linux 5.14), before a copy."""
+        """Have the system provide the pages of a beginning at once, where it can (Linux 5.14), before a copy."""
         if self._madvise is not None:
             self._madvise(base, size, _MADV_POPULATE_WRITE)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from lashlang.compiler import compile as compile_source
 from lashlang.compiler.faults import LIMITS
@@ -39,6 +39,8 @@ FORMAT_VERSION = 1
 """Version of what a portable snapshot says of variables; every version of lash reads all up to its own."""
 
 FormName = Literal["portable", "image"]
+
+M = TypeVar("M", bound="Machine")
 
 
 @cache
@@ -84,13 +86,13 @@ def _block_header(machine: Machine, block: Block) -> dict[str, Any]:
 def _dump(machine: Machine) -> tuple[bytes, list[bytes]]:
     """The kernel's account of its block, and its values in pieces."""
     with machine.instance.hold() as command:
-        status, account = command(Command.DUMP, b"", bytes)
+        status, account = command(Command.DUMP)
         if status != Status.OK:
             raise KernelFault(f"the kernel cannot be dumped (status {status})")
         body: list[bytes] = []
         status = int(Status.SLICE)
         while status == Status.SLICE:
-            status, more = command(Command.DUMP_MORE, b"", bytes)
+            status, more = command(Command.DUMP_MORE)
             body.append(more)
     if status != Status.OK:
         raise LashlangError("the machine's memory has no room for writing its snapshot")
@@ -101,13 +103,13 @@ def _dump(machine: Machine) -> tuple[bytes, list[bytes]]:
 
 
 def restore(
-    make: Callable[[Limits | None], Machine],
+    make: Callable[[Limits | None], M],
     data: bytes,
     limits: Limits | None,
     key: bytes | None,
     projections: Resolve | None,
     trust_image: bool,
-) -> Machine:
+) -> M:
     """See `Machine.restore`; `make` makes an empty machine."""
     content = unwrap(data, check_key(key))
     if content.form == Form.IMAGE and not (content.sealed or trust_image):
