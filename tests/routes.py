@@ -163,7 +163,9 @@ class _KernelRun:
             name: Projected(name) if name in self.case.lazy else value for name, value in self.case.projected.items()
         }
         outcome = self.drive(self.case.source, projected, self.way, self)
-        self.machine.limits = lashlang.Limits()  # the block's are over; they must not keep its variables from being read
+        self.machine.limits = (
+            lashlang.Limits()
+        )  # the block's are over; they must not keep its variables from being read
         state = {name: text(self.machine.globals[name]) for name in self.machine.globals}
         error = outcome.error
         return Result(
@@ -176,9 +178,7 @@ class _KernelRun:
             tuple(self.requests),
         )
 
-    def drive(
-        self, source: str, projected: Mapping[str, Any], way: Way, log: _KernelRun | _Silent
-    ) -> lashlang.Outcome:
+    def drive(self, source: str, projected: Mapping[str, Any], way: Way, log: _KernelRun | _Silent) -> lashlang.Outcome:
         """Take a block to its end, slice by slice."""
         block = self.machine.open_block(source, projected, None)
         if isinstance(block, lashlang.Done):
@@ -209,9 +209,7 @@ class _KernelRun:
         """Take down the requests of a wave."""
         self.requests += [(asked.kind, asked.name) for asked in map(as_oracle, new)]
 
-    def answer(
-        self, pending: Sequence[lashlang.Request], subset: random.Random | None
-    ) -> dict[int, lashlang.Response]:
+    def answer(self, pending: Sequence[lashlang.Request], subset: random.Random | None) -> dict[int, lashlang.Response]:
         """The answers that are given next."""
         if self.replay is not None:
             self.answered += 1
@@ -300,10 +298,14 @@ def differences(case: Generated, choices: random.Random) -> list[str]:
     straight = by_kernel(case)
     if not case.lazy and (other := by_oracle(case)) != straight:
         found.append(f"oracle   {other}\nkernel   {straight}")
+
+    def by_any(machine: lashlang.Machine) -> lashlang.Machine:
+        return choices.choice(RELAYS)(machine)
+
     ways = {
         "portable at every request": Way(at_rest=by_portable),
         "image at every request": Way(at_rest=by_image),
-        "either form at every request": Way(at_rest=lambda machine: choices.choice(RELAYS)(machine)),
+        "either form at every request": Way(at_rest=by_any),
     }
     every, fuel = choices.randint(1, 5), choices.choice((8, 17, 200))
     ways["image at slices"] = Way(at_slice=by_image, every=every, slice_fuel=fuel)
@@ -318,9 +320,10 @@ def differences(case: Generated, choices: random.Random) -> list[str]:
     again = by_kernel(case, Way(at_rest=by_portable), replay=recorded)
     if once != again:
         found.append(f"recorded {once}\nreplayed {again}")
-    if case.lazy and (inline := by_kernel(replace(case, lazy=frozenset()))).value != straight.value:
-        if "limit_exceeded" not in repr((inline.error, straight.error)):
-            found.append(f"inline {inline}\nlazy   {straight}")
+    inline = by_kernel(replace(case, lazy=frozenset())) if case.lazy else straight
+    limited = "limit_exceeded" in repr((inline.error, straight.error))
+    if inline.value != straight.value and not limited:
+        found.append(f"inline {inline}\nlazy   {straight}")
     return found
 
 
@@ -356,7 +359,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         compare()
     except AssertionError as difference:
-        print(f"{difference}\nfound again by: python -m tests.routes --programs {options.programs} --seed {options.seed}")
+        print(
+            f"{difference}\nfound again by: python -m tests.routes --programs {options.programs} --seed {options.seed}"
+        )
         return 1
     finally:
         print({kind: ends[kind] for kind in sorted(ends, key=lambda kind: -ends[kind])})

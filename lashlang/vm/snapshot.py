@@ -167,6 +167,8 @@ def _restore_image(machine: Machine, content: Content) -> None:
         machine.instance.become(_stretches(content))
     except MemoryError as error:
         raise SnapshotError(_no_room(machine)) from error
+    if machine.heap_used > machine.limits.memory:
+        raise SnapshotError(_no_room(machine))
     if header is None or program is None:
         machine.narrow(machine.limits)
         return
