@@ -48,6 +48,9 @@ class FailingLink:
         """See `Link`."""
         return self._exports["memory"].data_len(self._store)
 
+    def populate(self, size: int) -> None:
+        """See `Link`; here pages come one by one."""
+
     def close(self) -> None:
         """See `Link`."""
         self._store.close()

@@ -346,7 +346,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         deadline=None,
         database=None,
         phases=[Phase.generate] if options.no_shrink else [Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(programs())
     def compare(case: Generated) -> None:

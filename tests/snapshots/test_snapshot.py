@@ -131,6 +131,9 @@ async def test_a_tool_can_take_a_snapshot_of_the_machine_it_was_called_from() ->
         await asyncio.sleep(0)
         return n
 
+    def echo(n: int) -> int:
+        return n
+
     source = "xs = parallel { (call ask { n: 1 })?, (call ask { n: 2 })? }\nsubmit xs"
     wanted = await machine.run_async(source, tools={"ask": ask})
     assert wanted.value == [1, 2]
@@ -138,7 +141,7 @@ async def test_a_tool_can_take_a_snapshot_of_the_machine_it_was_called_from() ->
     for data in taken:
         restored = lashlang.Machine.restore(data)
         assert len(restored.pending) == 2
-        again = await restored.finish_async(tools={"ask": lambda n: n})
+        again = await restored.finish_async(tools={"ask": echo})
         assert (again.value, again.fuel) == (wanted.value, wanted.fuel)
 
 
