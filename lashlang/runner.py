@@ -13,17 +13,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from lashlang.projection import Unsupported, error_text, read_all
 from lashlang.sync_runner import stopped_after
 from lashlang.toolhost import FAILURES, GRACE, FunctionHost, as_failure
 from lashlang.values import Value
 from lashlang.vm.block import Block, BlockStep, answer_read
+from lashlang.vm.bulk import is_bulky
 from lashlang.vm.limits import check_timeout
 from lashlang.vm.outcome import Outcome
 from lashlang.vm.protocol import AnswerStatus
@@ -51,6 +52,9 @@ if TYPE_CHECKING:
 BURST = 16
 """Slices a worker runs before it lets other machines have the thread: about 30 ms."""
 
+SMALL_HEAP = 8 << 20
+"""Bytes of a heap up to which a slice runs inline: to free or go through as much takes a few milliseconds at most."""
+
 TURN = 0.004
 """Seconds after which a run that never had to wait lets others on the loop go on."""
 
@@ -74,8 +78,8 @@ async def run_async(
     if isinstance(block, Done):
         return block.outcome
     names = projected or {}
-    bulky = any(map(_is_bulky, names.values()))
-    return await _drive(block, lambda: block.begin(names), bulky, host or FunctionHost(), own, timeout)
+    bulky = any(map(is_bulky, names.values()))
+    return await _drive(block, lambda: block.begin(names, bulky=bulky), bulky, host or FunctionHost(), own, timeout)
 
 
 async def finish_async(
@@ -164,24 +168,24 @@ class _Run:
                 step = await self._compute(step)
             elif isinstance(step, Reads):
                 reads = await self._read(step)
-                bulky = any(_is_bulky(answer.value) for answer in reads.values())
-                step = await self._enter(partial(block.deliver, reads=reads, lenient=True), bulky)
+                bulky = any(is_bulky(answer.value) for answer in reads.values())
+                step = await self._enter(partial(block.deliver, reads=reads, lenient=True, bulky=bulky), bulky)
             else:
                 answers = await self._answers(step)
-                bulky = any(_is_bulky(answer.value) for answer in answers.values())
-                step = await self._enter(partial(block.deliver, answers, lenient=True), bulky)
+                bulky = any(is_bulky(answer.value) for answer in answers.values())
+                step = await self._enter(partial(block.deliver, answers, lenient=True, bulky=bulky), bulky)
         return step.outcome
 
     # --- computing -------------------------------------------------------------------------------
 
     async def _enter(self, run: Callable[[], BlockStep], bulky: bool) -> BlockStep:
-        """Go into the machine with answers: inline, or in a worker where packing them takes its time."""
-        self._inline = not bulky
-        return await self._in_worker(run) if bulky else run()
+        """Go into the machine with answers: inline, or in a worker where that might take its time."""
+        self._inline = not bulky and self._block.heap_used < SMALL_HEAP
+        return run() if self._inline else await self._in_worker(run)
 
     async def _compute(self, step: Yielded) -> BlockStep:
         """Go on after a slice: once more inline, then in a worker, in bursts."""
-        if self._inline and not step.heavy:
+        if self._inline and not step.heavy and self._block.heap_used < SMALL_HEAP:
             self._inline = False
             return self._block.go_on(heavy=False)
         return await self._in_worker(self._burst)
@@ -202,6 +206,7 @@ class _Run:
         except asyncio.CancelledError:
             # The thread is inside the machine: nobody else may be until it comes back.
             self._stopping = True
+            self._block.hurry()
             await _settled(future)
             future.result()  # what went wrong in there outranks the cancellation
             raise
@@ -308,16 +313,6 @@ class _Run:
 
 
 _CANCELLED = Response(AnswerStatus.FAILED, as_failure(asyncio.CancelledError()).error)
-
-_BULKY_TEXT = 1 << 20
-_BULKY_CONTAINER = 5_000
-
-
-def _is_bulky(value: Value) -> bool:
-    """Whether a value may take milliseconds to pack; a guess from its outermost size."""
-    if isinstance(value, str):
-        return len(value) > _BULKY_TEXT
-    return isinstance(value, (list, dict, tuple)) and len(cast("Sized", value)) > _BULKY_CONTAINER
 
 
 async def _settled(future: asyncio.Future[BlockStep]) -> None:

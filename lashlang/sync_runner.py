@@ -19,7 +19,7 @@ from lashlang.vm.block import Block, BlockStep, Perform
 from lashlang.vm.limits import check_timeout
 from lashlang.vm.outcome import Outcome
 from lashlang.vm.protocol import AnswerStatus, RequestKind
-from lashlang.vm.steps import Done, ReadResponse, Reads
+from lashlang.vm.steps import Done, ReadResponse, Reads, Yielded
 
 if TYPE_CHECKING:
     from lashlang.compiler.program import Program
@@ -76,9 +76,11 @@ def _drive(block: Block, begin: Callable[[], BlockStep], functions: FunctionHost
             if isinstance(step, Reads):
                 answered, rest = block.read_local(step)
                 answered.update((read.id, _NOBODY) for read in rest)
-                step = block.deliver(reads=answered, heavy=True, lenient=True)
+                step = block.deliver(reads=answered, lenient=True)
+            elif isinstance(step, Yielded) and step.heavy:
+                step = block.go_on_watched(clock.left())
             else:
-                step = block.go_on(heavy=True)
+                step = block.go_on(heavy=False)
     except _TimeIsUpError as end:
         return block.interrupt(str(end)).outcome
     except BaseException:
@@ -103,6 +105,10 @@ class _Clock:
     def __init__(self, timeout: float | None) -> None:
         self._timeout = timeout
         self._deadline = None if timeout is None else time.monotonic() + timeout
+
+    def left(self) -> float | None:
+        """Seconds that are left, at least 0; None without a timeout."""
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
 
     def check(self) -> None:
         """Raise when the time is up."""

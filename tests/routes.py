@@ -50,7 +50,8 @@ class Way:
     """How the kernel is to run a program.
 
     `at_rest` replaces the machine whenever it waits, `at_slice` after every `every`-th slice of `slice_fuel` units,
-    both together `most` times.
+    both together `most` times. With `slice_fuel`, operations of more units than that count as large; `stops` has each
+    of them stopped half-way before it is done.
     `subset` chooses which of the pending requests are answered next, all of them where it is None.
     """
 
@@ -59,6 +60,7 @@ class Way:
     every: int = 1
     most: int = 40
     slice_fuel: int | None = None
+    stops: bool = False
     subset: random.Random | None = None
 
 
@@ -184,6 +186,7 @@ class _KernelRun:
         if isinstance(block, lashlang.Done):
             return block.outcome
         step = block.begin(projected)
+        stopped = False
         while not isinstance(step, lashlang.Done):
             relay = way.at_slice if isinstance(step, Yielded) else way.at_rest
             if isinstance(step, Yielded):
@@ -197,12 +200,16 @@ class _KernelRun:
                 self.machine.close()
                 self.machine, block = machine, machine.take_turn()
             if isinstance(step, Yielded):
+                # Every large operation is stopped once, then done.
+                stop = way.stops and step.heavy and not stopped
+                self.machine.instance.ask_to_stop(stop)
                 step = block.go_on(heavy=True)
+                stopped = stop and isinstance(step, Yielded) and step.heavy
             elif isinstance(step, lashlang.Reads):
-                step = block.deliver(reads=self.answer_reads(tuple(block.reads.values())), heavy=True)
+                step = block.deliver(reads=self.answer_reads(tuple(block.reads.values())))
             else:
                 log.note(step.new)
-                step = block.deliver(self.answer(tuple(block.pending.values()), way.subset), heavy=True)
+                step = block.deliver(self.answer(tuple(block.pending.values()), way.subset))
         return step.outcome
 
     def note(self, new: Sequence[lashlang.Request]) -> None:
@@ -310,6 +317,7 @@ def differences(case: Generated, choices: random.Random) -> list[str]:
     every, fuel = choices.randint(1, 5), choices.choice((8, 17, 200))
     ways["image at slices"] = Way(at_slice=by_image, every=every, slice_fuel=fuel)
     ways["portable at slices"] = Way(at_slice=by_portable, every=every, slice_fuel=fuel)
+    ways["stopped in large operations"] = Way(slice_fuel=fuel, stops=True)
     for name, way in ways.items():
         other = by_kernel(case, way)
         if other != straight:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 from functools import lru_cache
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from lashlang.compiler.disasm import Instruction, instructions
 from lashlang.compiler.opcodes import Opcode
@@ -42,6 +42,21 @@ class Kind(IntEnum):
 Map: TypeAlias = dict[int, Kind]
 """Temporaries, by register number, that all paths to an instruction have filled."""
 
+
+class _Held(NamedTuple):
+    """A map as the analysis keeps it: the filled temporary with the highest number, and the map of those below.
+
+    Temporaries come and go as on a stack, so the maps of neighbouring instructions have almost everything in common.
+    A source can be written that has thousands of temporaries in use at tens of thousands of instructions.
+    """
+
+    register: int
+    kind: Kind
+    below: _Held | None
+    owns: bool
+    """Whether a container under construction is among them."""
+
+
 _ENDS = frozenset({"END", "SUBMIT", "JUMP", "FAULT", "BRANCH_END"})
 """Instructions that the next one is not reached from."""
 
@@ -61,7 +76,7 @@ class StackMaps:
         self._code = {instruction.pc: instruction for instruction in instructions(program)}
         following = list(self._code)[1:]
         self._next = dict(zip(self._code, following, strict=False))
-        self._maps: dict[int, dict[int, Map]] = {}
+        self._analyses: dict[int, _Analysis] = {}
 
     def opcode(self, pc: int) -> Opcode | None:
         """The opcode of the instruction at an address, None where no instruction begins."""
@@ -80,40 +95,60 @@ class StackMaps:
 
         None where no path leads from the one to the other.
         """
-        maps = self._maps.get(entry)
-        if maps is None:
-            maps = self._maps[entry] = self._forward(entry)
-            self._disown(maps)
-        return maps.get(pc)
+        analysis = self._analyses.get(entry)
+        if analysis is None:
+            analysis = self._analyses[entry] = _Analysis(self._code, self._next, self._first, entry)
+        return analysis.at(pc)
 
-    def _forward(self, entry: int) -> dict[int, Map]:
-        """The maps of all instructions that can be reached."""
-        maps: dict[int, Map] = {entry: {}}
+
+class _Analysis:
+    """The maps of one fiber's code."""
+
+    def __init__(self, code: dict[int, Instruction], following: dict[int, int], first: int, entry: int) -> None:
+        self._code = code
+        self._next = following
+        self._first = first
+        self._held = self._forward(entry)
+        self._needed = self._backward()
+
+    def at(self, pc: int) -> Map | None:
+        """The map of an instruction; None where the fiber cannot come there."""
+        if pc not in self._held:
+            return None
+        needed = self._needed.get(pc, frozenset())
+        found: list[tuple[int, Kind]] = []
+        held = self._held[pc]
+        while held is not None:
+            # A finished container is a value like any other: only one that is still built on has to be unshared.
+            finished = held.kind in _OWN and held.register not in needed
+            found.append((held.register, Kind.VALUE if finished else held.kind))
+            held = held.below
+        return dict(reversed(found))
+
+    def _forward(self, entry: int) -> dict[int, _Held | None]:
+        """What is held before each instruction that can be reached."""
+        found: dict[int, _Held | None] = {entry: None}
         work = [entry]
         while work:
             pc = work.pop()
-            after = self._after(self._code[pc], maps[pc])
+            emptied, filled = self._effect(self._code[pc])
+            after = _changed(found[pc], emptied, filled)
             for following in self._successors(pc):
-                known = maps.get(following)
-                joined = after if known is None else _join(known, after)
-                if known is None or joined != known:
-                    maps[following] = joined
+                if following not in found:
+                    found[following] = after
                     work.append(following)
-        return maps
+                    continue
+                known = found[following]
+                joined = _join(known, after)
+                if joined is not known:
+                    found[following] = joined
+                    work.append(following)
+        return found
 
     def _successors(self, pc: int) -> list[int]:
         instruction = self._code[pc]
         found = [] if instruction.opcode.name in _ENDS else [self._next[pc]]
         return found if instruction.target is None else [*found, instruction.target]
-
-    def _after(self, i: Instruction, before: Map) -> Map:
-        """The map after an instruction."""
-        emptied, filled = self._effect(i)
-        if not emptied and not filled:
-            return before
-        after = {register: kind for register, kind in before.items() if register not in emptied}
-        after.update(filled)
-        return after
 
     def _effect(self, i: Instruction) -> tuple[range | tuple[int, ...], Map]:
         """The temporaries that an instruction empties, and then those it fills."""
@@ -141,34 +176,30 @@ class StackMaps:
             filled = {a: Kind.INTEGER, a + 1: Kind.INTEGER, a + 2: Kind.INTEGER}
         return emptied, filled
 
-    def _disown(self, maps: dict[int, Map]) -> None:
-        """Ask no more of a finished container than of any value: only one that is still built on has to be unshared."""
-        owned = {pc for pc, known in maps.items() if not _OWN.isdisjoint(known.values())}
-        if not owned:
-            return
-        needed: dict[int, frozenset[int]] = {pc: frozenset() for pc in owned}
+    def _backward(self) -> dict[int, frozenset[int]]:
+        """The containers under construction that are still built on after each instruction."""
+        owned = {pc for pc, held in self._held.items() if held is not None and held.owns}
+        nothing = frozenset[int]()
+        needed: dict[int, frozenset[int]] = dict.fromkeys(owned, nothing)
+        same: dict[frozenset[int], frozenset[int]] = {nothing: nothing}
         before: dict[int, list[int]] = {pc: [] for pc in owned}
-        for pc in maps:
+        for pc in owned:
             for following in self._successors(pc):
-                if following in owned and pc in owned:
+                if following in owned:
                     before[following].append(pc)
-        work = list(owned)
+        work = sorted(owned)
         while work:
             pc = work.pop()
             instruction = self._code[pc]
             emptied, filled = self._effect(instruction)
-            later = frozenset[int]().union(*(needed.get(following, ()) for following in self._successors(pc)))
-            now = frozenset(r for r in later if r not in emptied and r not in filled)
+            later = nothing.union(*(needed.get(following, nothing) for following in self._successors(pc)))
+            now = later.difference(emptied, filled)
             if instruction.opcode.name in _BUILDERS:
                 now |= {instruction.a}
             if now != needed[pc]:
-                needed[pc] = now
+                needed[pc] = same.setdefault(now, now)
                 work.extend(before[pc])
-        for pc in owned:
-            maps[pc] = {
-                register: Kind.VALUE if kind in _OWN and register not in needed[pc] else kind
-                for register, kind in maps[pc].items()
-            }
+        return needed
 
 
 @lru_cache(maxsize=16)
@@ -177,9 +208,52 @@ def stack_maps(program: Program) -> StackMaps:
     return StackMaps(program)
 
 
-def _join(one: Map, other: Map) -> Map:
-    """What holds whichever of two paths was taken."""
-    return {register: _common(kind, other[register]) for register, kind in one.items() if register in other}
+def _push(register: int, kind: Kind, below: _Held | None) -> _Held:
+    return _Held(register, kind, below, kind in _OWN or (below is not None and below.owns))
+
+
+def _changed(held: _Held | None, emptied: range | tuple[int, ...], filled: Map) -> _Held | None:
+    """What is held after some temporaries have been emptied and others filled."""
+    if not emptied and not filled:
+        return held
+    lowest = min([*emptied[:1], *filled])
+    above: Map = {}
+    while held is not None and held.register >= lowest:
+        above[held.register] = held.kind
+        held = held.below
+    for register in emptied:
+        above.pop(register, None)
+    above |= filled
+    for register in sorted(above):
+        held = _push(register, above[register], held)
+    return held
+
+
+def _join(known: _Held | None, other: _Held | None) -> _Held | None:
+    """What holds whichever of two paths was taken; `known` itself where the other path changes nothing."""
+    one = known
+    above: list[tuple[int, Kind]] = []
+    changed = False
+    while one is not other:
+        if one is None or other is None:
+            changed = changed or one is not None
+            one = None
+            break
+        if one.register == other.register:
+            kind = _common(one.kind, other.kind)
+            changed = changed or kind != one.kind
+            above.append((one.register, kind))
+            one, other = one.below, other.below
+        elif one.register > other.register:
+            changed = True
+            one = one.below
+        else:
+            other = other.below
+    if not changed:
+        return known
+    for register, kind in reversed(above):
+        one = _push(register, kind, one)
+    return one
 
 
 def _common(one: Kind, other: Kind) -> Kind:

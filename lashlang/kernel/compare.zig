@@ -54,8 +54,8 @@ pub const Series = struct {
 const Walk = struct {
     units: u64,
     most: u64,
-    /// Values visited by this walk, for the slice.
-    steps: u64 = 0,
+    /// Values visited by this walk.
+    progress: state.Progress = .{},
 
     fn begin(units: u64) Walk {
         Memo.clear();
@@ -63,15 +63,16 @@ const Walk = struct {
     }
 
     fn pair(self: *Walk, a: Value, b: Value) Error!bool {
+        const before_pair = self.units;
         self.units +|= 1;
-        self.steps += 1;
         if (a.tag != b.tag or !a.isContainer()) {
             const same = scalarsEqual(a, b, &self.units);
             if (self.units > self.most) return state.outOfFuel();
+            try self.progress.add(1 + (self.units - before_pair) / 64);
             return same;
         }
         if (self.units > self.most) return state.outOfFuel();
-        try state.admit(self.steps);
+        try self.progress.add(1);
         const shared = refs(a) > 1 and refs(b) > 1;
         if (shared) if (Memo.find(a.bits, b.bits)) |known| {
             self.units +|= known;
@@ -172,11 +173,11 @@ const Memo = struct {
 /// The weight of a value (16.1); the walk stops beyond `cap`, with a result above it.
 pub fn weight(v: Value, cap: u64) Error!u64 {
     Memo.clear();
-    var steps: u64 = 0;
-    return weigh(v, cap, &steps);
+    var progress: state.Progress = .{};
+    return weigh(v, cap, &progress);
 }
 
-fn weigh(v: Value, cap: u64, steps: *u64) Error!u64 {
+fn weigh(v: Value, cap: u64, progress: *state.Progress) Error!u64 {
     switch (v.tag) {
         .string => return 1 + @as(u64, v.asStr().chars),
         .list, .record => {},
@@ -186,12 +187,11 @@ fn weigh(v: Value, cap: u64, steps: *u64) Error!u64 {
     if (shared) if (Memo.find(v.bits, 0)) |known| return known;
     var total: u64 = 1;
     const count = if (v.tag == .list) v.asList().len else v.asRecord().len;
-    steps.* += count;
     state.spend(count);
-    try state.admit(steps.*);
+    try progress.add(count);
     for (0..count) |i| {
         const part = if (v.tag == .list) v.asList().items[i] else v.asRecord().entries[i].value;
-        total +|= try weigh(part, cap -| total, steps);
+        total +|= try weigh(part, cap -| total, progress);
         if (total > cap) return total;
     }
     if (shared) Memo.store(v.bits, 0, total);
@@ -223,7 +223,7 @@ pub fn contains(name: []const u8, haystack: Value, needle: Value) Error!bool {
             const found = for (haystack.asList().slice()) |item| {
                 if (try series.equals(item, needle)) break true;
             } else false;
-            state.spend(series.walk.steps);
+            state.spend(series.walk.progress.units);
             try state.bulk(series.units());
             return found;
         },

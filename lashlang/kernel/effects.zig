@@ -76,7 +76,8 @@ fn requestTool(f: *Fiber, kind: requests.Kind, ins: Instruction) Error!Flow {
     return request(f, kind, Value.fromStr(program.current.text(ins.c)), args);
 }
 
-fn isHandle(v: Value) bool {
+/// Whether a value is a handle (chapter 12).
+pub fn isHandle(v: Value) bool {
     if (v.tag != .record) return false;
     return v.asRecord().findBytes("__handle__") != null or v.asRecord().findBytes("handle") != null;
 }

@@ -86,21 +86,22 @@ pub inline fn write(f: *Fiber, regs: [*]Value, register: u32, v: Value) void {
     if (!tag.isScalar()) f.settle(register, tag, bits);
 }
 
-/// Slots of the main fiber in the order in which they became bound in this block. Each can appear only
-/// once: a bound variable becomes unbound again only where a loop puts back that it was.
+/// Slots of the main fiber in the order in which they became bound in this block.
 var bound_order: []u32 = &.{};
 var bound_count: u32 = 0;
+/// One flag per variable: whether it is in `bound_order`.
+var is_noted: []u8 = &.{};
 
 fn noteBound(slot: u32) void {
-    // Always so, but for a block restored from what somebody wrote by hand.
-    if (bound_count == bound_order.len) return;
+    if (is_noted[slot] != 0) return;
+    is_noted[slot] = 1;
     bound_order[bound_count] = slot;
     bound_count += 1;
 }
 
 /// As `noteBound`, for a restored block.
 pub fn addBound(slot: u32) error{Malformed}!void {
-    if (bound_count == bound_order.len or slot >= bound_order.len) return error.Malformed;
+    if (slot >= is_noted.len or is_noted[slot] != 0) return error.Malformed;
     noteBound(slot);
 }
 
@@ -113,12 +114,15 @@ pub fn newlyBound() []const u32 {
 pub fn resetBound(variables: u32) Error!void {
     freeBound();
     if (variables == 0) return;
-    const memory: [*]u32 = @ptrCast(try heap.alloc(@as(usize, variables) * 4));
-    bound_order = memory[0..variables];
+    const memory = try heap.alloc(@as(usize, variables) * 5);
+    bound_order = @as([*]u32, @ptrCast(memory))[0..variables];
+    is_noted = memory[@as(usize, variables) * 4 ..][0..variables];
+    @memset(is_noted, 0);
 }
 
 pub fn freeBound() void {
-    if (bound_order.len > 0) heap.free(@ptrCast(@alignCast(bound_order.ptr)), bound_order.len * 4);
+    if (bound_order.len > 0) heap.free(@ptrCast(@alignCast(bound_order.ptr)), bound_order.len * 5);
     bound_order = &.{};
+    is_noted = &.{};
     bound_count = 0;
 }

@@ -71,6 +71,7 @@ const Reading = struct {
     cap: u32 = 0,
     open: [json_scan.default_depth]Container = undefined,
     depth: u32 = 0,
+    progress: state.Progress = .{},
     /// Keys seen, by hash.
     keys: [cached_keys]?*Str = @splat(null),
 
@@ -148,10 +149,9 @@ const Reading = struct {
 
     /// Put a value on the stack; consumes it also on failure.
     fn pushOwned(self: *Reading, v: Value) Error!void {
-        if (self.len == self.cap) self.grow() catch |err| {
-            v.release();
-            return err;
-        };
+        errdefer v.release();
+        try self.progress.add(1);
+        if (self.len == self.cap) try self.grow();
         self.stack[self.len] = v;
         self.len += 1;
     }

@@ -29,8 +29,8 @@ const Command = enum(u32) { configure = 1, run = 2, step = 3, interrupt = 4, get
 
 const Status = enum(u32) { ok = 0, submitted = 1, continued = 2, failed = 3, waiting = 4, reads = 5, slice = 6, heavy = 7, refused = 8 };
 
-/// What the host reads after each call, at a fixed address.
-const Io = extern struct { in_ptr: u32, in_cap: u32, out_ptr: u32, out_len: u32, status: u32, flags: u32, used: u32, top: u32 };
+/// What the host reads after each call, at a fixed address. It writes `stop`, also while a command is being carried out.
+const Io = extern struct { in_ptr: u32, in_cap: u32, out_ptr: u32, out_len: u32, status: u32, stop: u32, used: u32, top: u32 };
 var io_block: Io = std.mem.zeroes(Io);
 
 /// Where short input goes: it needs no heap, so that a command fits also when memory is used up.
@@ -44,6 +44,7 @@ var last_written: *wire.Writer = &output;
 const input_kept = 64 * 1024;
 
 pub export fn io() *Io {
+    state.stop_wanted = &io_block.stop;
     publishInput();
     return &io_block;
 }
@@ -76,13 +77,17 @@ fn publishInput() void {
 pub export fn command(number: u32, len: u32) u32 {
     last_written.clear();
     output.clear();
+    // Outside a block's slices nothing has to be admitted.
+    state.heavy_allowed = true;
     if (number != @intFromEnum(Command.dump_more)) dump.cancel();
     var written: *wire.Writer = &output;
     const which: Command = @enumFromInt(number);
     var reader: wire.Reader = .{ .input = input[0..@min(len, input.len)] };
     const status = perform(which, &reader, &written) catch |err| switch (err) {
         error.Malformed => refuse("the command is malformed"),
-        error.OutOfMemory, error.Fault, error.Suspend => |fault| report(fault),
+        // Slices end in an outcome; this was one of the other commands.
+        error.Suspend => refuse("the host wanted it to stop"),
+        error.OutOfMemory, error.Fault => |fault| report(fault),
     };
     if (input.len > input_kept) releaseInput();
     last_written = written;
@@ -129,6 +134,7 @@ fn perform(which: Command, reader: *wire.Reader, written: **wire.Writer) wire.Re
         .load => {
             if (vm.isRunning() or vm.globals != null) return refuse("the machine is in use already");
             try loadSnapshot(reader);
+            try listVariables();
             return .ok;
         },
         .describe => return describe(),
@@ -161,7 +167,10 @@ fn configure(reader: *wire.Reader) wire.ReadError!Status {
     var limits: [state.limit_count]u64 = undefined;
     for (&limits) |*limit| limit.* = try reader.unsigned();
     const seed = if (count > state.limit_count) try reader.unsigned() else string.hash_seed;
-    if (count > state.limit_count + 1) state.slice_fuel = @max(state.slice_fuel_least, try reader.unsigned());
+    if (count > state.limit_count + 1) {
+        state.slice_fuel = @max(state.slice_fuel_least, try reader.unsigned());
+        state.heavy_work = state.slice_fuel;
+    }
     if (limits[@intFromEnum(state.Limit.value_depth)] > text_form.depth_max) return error.Malformed;
     // Hashes are kept with the texts, so a later seed would come too late.
     if (output.buffer.len == 0) string.hash_seed = seed;
@@ -393,7 +402,8 @@ fn handOut(written: **wire.Writer, collected: *wire.Writer, count: *u32) state.E
 // --- snapshots -----------------------------------------------------------------------------------
 
 /// Fill an empty machine with what a snapshot holds: `[sources, program, account, needs, body]`, of which the host has
-/// checked all but the body; program, account and needs are nil where no block was suspended.
+/// checked all but the body; program, account and needs are nil where no block was suspended. The answer is the
+/// variables' names: the host knows which ones a program cannot have.
 fn loadSnapshot(reader: *wire.Reader) wire.ReadError!void {
     if (try reader.array() != 5) return error.Malformed;
     const sources = try reader.small();

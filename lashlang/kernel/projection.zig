@@ -15,6 +15,7 @@ const string = @import("string.zig");
 const value = @import("value.zig");
 const transform = @import("transform.zig");
 const access = @import("access.zig");
+const text_form = @import("text_form.zig");
 const wire = @import("wire.zig");
 const Fiber = @import("fiber.zig").Fiber;
 
@@ -137,6 +138,7 @@ fn sizeOf(v: Value) u64 {
 
 fn enqueue(f: *Fiber, p: *Projection, question: []const u8, args: []const Value) Error!void {
     const reads = f.reads.?;
+    for (args) |arg| try text_form.checkSize(arg);
     try reads.reserve(2);
     try reserveAsked(1);
     const says = try List.create(2 + args.len);

@@ -134,9 +134,9 @@ pub fn permutation(keys: []const Value, kind: Order, descending: bool, order: []
     }
     const context: Context = .{ .keys = keys, .order = kind, .descending = descending };
     const sorted = if (kind == .integers)
-        mergeSort(true, &context, items[0..count], spare[0..count])
+        try mergeSort(true, &context, items[0..count], spare[0..count])
     else
-        mergeSort(false, &context, items[0..count], spare[0..count]);
+        try mergeSort(false, &context, items[0..count], spare[0..count]);
     for (sorted, 0..) |item, i| order[i] = item.index;
     if (count == keys.len) return;
     var nan_at = count;
@@ -156,7 +156,8 @@ fn takesNoPart(key: Value) bool {
 const run = 12;
 
 /// Sort `items` with the help of `spare`; the sorted items are in the one that is returned.
-fn mergeSort(comptime exact: bool, context: *const Context, items: []Item, spare: []Item) []Item {
+fn mergeSort(comptime exact: bool, context: *const Context, items: []Item, spare: []Item) Error![]Item {
+    var progress: state.Progress = .{};
     var start: usize = 0;
     while (start < items.len) : (start += run) insertionSort(exact, context, items[start..@min(start + run, items.len)]);
     var from = items;
@@ -168,6 +169,7 @@ fn mergeSort(comptime exact: bool, context: *const Context, items: []Item, spare
             const middle = @min(left + width, from.len);
             const right = @min(middle +| width, from.len);
             merge(exact, context, from[left..middle], from[middle..right], to[left..right]);
+            try progress.add(right - left);
         }
         std.mem.swap([]Item, &from, &to);
     }

@@ -135,8 +135,8 @@ pub const slice_fuel_least = 8;
 /// Work after which a slice ends, about two milliseconds of it.
 const slice_work = 250_000;
 
-/// Work that a single operation may do in a slice; with more ahead it asks for a slice of its own.
-const heavy_work = 100_000;
+/// Work that a single operation may do in a slice; with more ahead it asks for a slice of its own. Tests make it smaller.
+pub var heavy_work: u64 = 100_000;
 
 /// Where CHARGE and the loop instructions look up: the end of the slice or the fuel limit, whichever comes first;
 /// 0 once the slice's work is done.
@@ -168,7 +168,31 @@ pub fn spend(units: u64) void {
 /// Go on with an operation of this much work only in a slice that allows it. The instruction is executed again
 /// in the next one, so nothing may have changed or been charged before.
 pub fn admit(units: u64) Error!void {
-    if (units <= heavy_work or heavy_allowed) return;
+    if (units <= heavy_work) return;
+    if (heavy_allowed and stop_wanted.* == 0) return;
     heavy_wanted = true;
     return error.Suspend;
 }
+
+/// Not 0 once the host wants the present operation to stop; it may write there while the kernel runs (main.zig).
+pub var stop_wanted: *const volatile u32 = &never;
+const never: u32 = 0;
+
+/// A long walk's regular look at whether it may go on: admission for what it has done so far, every few thousand units.
+pub const Progress = struct {
+    units: u64 = 0,
+    next_look: u64 = 0,
+
+    const interval = 8192;
+
+    /// Count units of work just done. As with `admit`, the instruction may have to be executed again.
+    pub inline fn add(self: *Progress, units: u64) Error!void {
+        self.units += units;
+        if (self.units >= self.next_look) try self.look();
+    }
+
+    noinline fn look(self: *Progress) Error!void {
+        self.next_look = self.units + @min(interval, heavy_work);
+        try admit(self.units);
+    }
+};

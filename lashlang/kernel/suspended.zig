@@ -25,6 +25,8 @@ const wire = @import("wire.zig");
 const dump = @import("dump.zig");
 const load = @import("load.zig");
 const sharing = @import("sharing.zig");
+const text_form = @import("text_form.zig");
+const opcodes = @import("gen/opcodes.zig");
 const vm = @import("vm.zig");
 
 const Fiber = fibers.Fiber;
@@ -165,7 +167,7 @@ pub fn revive(reader: *Reader, values: []Value, needs: *Reader) Error!void {
     const projected = try value.Record.create(0);
     for (0..try reader.array()) |_| {
         const name = try string.copyUnlimited(try reader.text());
-        try projected.put(name, try taken());
+        try projected.put(name, try proper());
         name.release();
     }
     try fibers.resetBound(program.current.variables());
@@ -248,6 +250,8 @@ fn reviveFiber(reader: *Reader, needs: *Reader) Error!void {
         for (answers.slice()) |*answer| {
             answer.* = try taken();
             answers.note(answer.*);
+            const is_failure = answer.tag == .list and answer.aux == requests.failure_aux;
+            if (is_failure and !mayFail(f)) return error.Malformed;
             if (answer.tag == .unbound and answer.aux == dump.unbound_mark) return error.Malformed;
         }
     }
@@ -261,6 +265,22 @@ fn reviveFiber(reader: *Reader, needs: *Reader) Error!void {
             if (i % 2 == 0) try projection.checkMark(part.*) else try projection.checkAnswer(reads.items[i - 1], part.*);
         }
     }
+}
+
+/// Whether the instruction that a fiber stands at turns a failed answer into an error.
+fn mayFail(f: *const Fiber) bool {
+    return switch (operation(f)) {
+        .start_tool, .cancel, .print => true,
+        else => false,
+    };
+}
+
+fn instruction(f: *const Fiber) program.Instruction {
+    return @bitCast(program.current.code[f.pc]);
+}
+
+fn operation(f: *const Fiber) opcodes.Op {
+    return @enumFromInt(instruction(f).op);
 }
 
 /// A number of values that there are.
@@ -333,13 +353,30 @@ fn reviveRequests(reader: *Reader, issued: u64, first: u64, unseen: u32) Error!v
         const kind: requests.Kind = @enumFromInt(@min(try reader.small(), 4));
         const f = try fiberOf(reader);
         const place = try reader.small();
-        try open.add(.{ .kind = kind, .open = true, .fiber = f, .place = place, .a = try proper(), .b = try proper() });
+        const request: requests.Request = .{ .kind = kind, .open = true, .fiber = f, .place = place, .a = try proper(), .b = try proper() };
+        if (!isAskedBy(request)) return error.Malformed;
+        try text_form.checkSize(request.a);
+        try text_form.checkSize(request.b);
+        try open.add(request);
     }
     try requests.restore(ids.slice(), open.slice(), issued, first, unseen);
     for (open.slice()) |request| {
         request.a.release();
         request.b.release();
     }
+}
+
+/// Whether a request is one that its fiber's instruction makes of what its registers hold (effects.zig).
+fn isAskedBy(request: requests.Request) bool {
+    const ins = instruction(request.fiber);
+    const a = request.a;
+    const b = request.b;
+    return switch (request.kind) {
+        .call, .start => a.tag == .string and a.asStr().eql(program.current.text(ins.c)) and
+            b.tag == .record and b.bits == request.fiber.regs[ins.b].bits,
+        .@"await", .cancel => effects.isHandle(a) and !a.mayHoldProjection() and b.tag == .null,
+        .print => !a.mayHoldProjection() and if (a.tag == .string) b.tag == .null else b.tag == .string,
+    };
 }
 
 fn reviveQuestions(reader: *Reader, first: u64) Error!void {
@@ -353,6 +390,10 @@ fn reviveQuestions(reader: *Reader, first: u64) Error!void {
         for (0..try countOf(reader)) |_| try says.append(try proper());
         const parts = says.slice();
         if (parts.len < 2 or parts[0].tag != .string or parts[1].tag != .projection) return error.Malformed;
+        for (parts[2..]) |arg| {
+            if (arg.mayHoldProjection()) return error.Malformed;
+            try text_form.checkSize(arg);
+        }
         if (f.reads == null or place >= f.reads.?.len) return error.Malformed;
         try asked.add(.{ .fiber = f, .place = place, .says = says });
     }

@@ -33,18 +33,18 @@ const Frame = struct { container: *anyopaque, index: u32, is_list: bool };
 const unit = 16;
 
 /// The expanded size of a value (chapter 16), or some number above `cap` as soon as it is known to be larger.
-pub inline fn expandedSize(root: Value, cap: u64) u64 {
+inline fn expandedSize(root: Value, cap: u64) Error!u64 {
     return if (root.isContainer()) expandedSizeBelow(root, cap) else leafSize(root);
 }
 
-noinline fn expandedSizeBelow(root: Value, cap: u64) u64 {
+noinline fn expandedSizeBelow(root: Value, cap: u64) Error!u64 {
     var frames: [depth_max + 1]Frame = undefined;
     var depth: usize = 0;
     var total: u64 = unit;
-    var visited: u64 = 0;
+    var progress: state.Progress = .{};
     frames[0] = enter(root);
     depth = 1;
-    defer state.spend(visited);
+    defer state.spend(progress.units);
     descend: while (depth > 0) {
         const frame = &frames[depth - 1];
         if (frame.is_list) {
@@ -52,7 +52,7 @@ noinline fn expandedSizeBelow(root: Value, cap: u64) u64 {
             while (frame.index < items.len) {
                 const item = items[frame.index];
                 frame.index += 1;
-                visited += 1;
+                try progress.add(1);
                 if (!item.isContainer()) {
                     total += leafSize(item);
                     continue;
@@ -68,7 +68,7 @@ noinline fn expandedSizeBelow(root: Value, cap: u64) u64 {
             while (frame.index < entries.len) {
                 const entry = &entries[frame.index];
                 frame.index += 1;
-                visited += 1;
+                try progress.add(1);
                 total += entry.key.len;
                 if (!entry.value.isContainer()) {
                     total += leafSize(entry.value);
@@ -115,7 +115,7 @@ pub inline fn checkSize(v: Value) Error!void {
 /// As `checkSize`; the expanded size that was found.
 pub inline fn checkedSize(v: Value) Error!u64 {
     const limit = state.limitOf(.value_size);
-    const size = expandedSize(v, limit);
+    const size = try expandedSize(v, limit);
     return if (size > limit) state.exceeded(.value_size) else size;
 }
 
@@ -176,7 +176,9 @@ pub fn writeJson(sink: anytype, root: Value) !void {
     var frames: [depth_max + 1]Frame = undefined;
     var depth: usize = 0;
     var v = root;
+    var progress: state.Progress = .{};
     while (true) {
+        try progress.add(1);
         if (v.isContainer() and depth < frames.len) {
             frames[depth] = enter(v);
             depth += 1;

@@ -28,6 +28,7 @@ pub fn unique(args: []const Value) Error!Value {
     const result = try List.create(@min(xs.len, 16));
     errdefer result.release();
     Memo.clear();
+    progress = .{};
     for (xs.slice()) |item| {
         if (try table.add(result, item)) try calling.append(result, item.retain());
     }
@@ -55,7 +56,7 @@ const Table = struct {
 
     /// Whether `item` equals no element of `kept` so far; if so it is noted as the next one.
     fn add(self: *Table, kept: *const List, item: Value) Error!bool {
-        const full = hashOf(item) orelse return true;
+        const full = try hashOf(item) orelse return true;
         const hash: u32 = @truncate(full ^ (full >> 32));
         const mask = self.slots.len - 1;
         var at = hash & mask;
@@ -68,8 +69,11 @@ const Table = struct {
     }
 };
 
+/// Of the call of `unique` under way.
+var progress: state.Progress = .{};
+
 /// Hash of a value, null where a NaN is in it. Recursion is bounded by `value_depth`.
-fn hashOf(v: Value) ?u64 {
+fn hashOf(v: Value) Error!?u64 {
     switch (v.tag) {
         .null => return mix(1),
         .bool => return mix(2 + v.bits),
@@ -87,22 +91,24 @@ fn hashOf(v: Value) ?u64 {
     }
     const shared = !v.isUnique();
     if (shared) if (Memo.find(v.bits)) |known| return known;
-    const hash = (if (v.tag == .list) listHash(v.asList()) else recordHash(v.asRecord())) orelse return null;
+    const hash = try (if (v.tag == .list) listHash(v.asList()) else recordHash(v.asRecord())) orelse return null;
     if (shared) Memo.store(v.bits, hash);
     return hash;
 }
 
-fn listHash(xs: *const List) ?u64 {
+fn listHash(xs: *const List) Error!?u64 {
     state.spend(xs.len);
+    try progress.add(xs.len);
     var hash: u64 = mix(@as(u64, xs.len) | 1 << 42);
-    for (xs.slice()) |item| hash = mix(hash ^ (hashOf(item) orelse return null));
+    for (xs.slice()) |item| hash = mix(hash ^ (try hashOf(item) orelse return null));
     return hash;
 }
 
-fn recordHash(r: *const calling.Record) ?u64 {
+fn recordHash(r: *const calling.Record) Error!?u64 {
     state.spend(r.len);
+    try progress.add(r.len);
     var sum: u64 = 0;
-    for (r.slice()) |entry| sum +%= mix(mix(entry.hash) ^ (hashOf(entry.value) orelse return null));
+    for (r.slice()) |entry| sum +%= mix(mix(entry.hash) ^ (try hashOf(entry.value) orelse return null));
     return mix(sum ^ (@as(u64, r.len) | 1 << 43));
 }
 

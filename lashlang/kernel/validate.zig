@@ -82,7 +82,7 @@ const Walk = struct {
     /// Checks made, those known from the memo included.
     checks: u64 = 0,
     /// Checks that have not come from the memo.
-    steps: u64 = 0,
+    progress: state.Progress = .{},
     most: u64,
     index: NameIndex = .{},
 
@@ -100,7 +100,7 @@ const Walk = struct {
     fn end(self: *Walk) void {
         heap.free(@ptrCast(@alignCast(self.frames)), self.room * @sizeOf(Frame));
         self.index.clear();
-        state.spend(self.steps * 2);
+        state.spend(self.progress.units);
     }
 
     /// The reason why the value does not match, null when it does. The frames left are those of the path to it.
@@ -211,8 +211,7 @@ const Walk = struct {
     fn check(self: *Walk, v: Value, schema: Value) Error!?Reason {
         self.checks += 1;
         if (self.checks > self.most) return state.outOfFuel();
-        self.steps += 1;
-        if (self.steps % 1024 == 0) try state.admit(self.steps * 2);
+        try self.progress.add(2);
         if (schema.tag != .record) return null;
         const shape = Shape.of(schema);
         if (shape.variants != null) return self.enter(.untried, v, schema, 0);

@@ -76,8 +76,20 @@ pub fn projectedValues() *const Record {
 }
 
 /// Make a restored block the running one. `projected` is taken over.
-pub fn adopt(f: *Fiber, projected: *Record) Error!void {
-    try (try variables()).reserve(program.current.variables());
+pub fn adopt(f: *Fiber, projected: *Record) (Error || error{Malformed})!void {
+    const shared = try variables();
+    try shared.reserve(program.current.variables());
+    const names = program.current.names.slice();
+    for (names) |name| {
+        if (projected.find(name.asStr()) != null) continue;
+        const i = shared.find(name.asStr()) orelse continue;
+        // The block has the variable; null stands in its place, as in `begin`.
+        if (shared.entries[i].value.tag != .null) return error.Malformed;
+    }
+    for (fibers.newlyBound()) |slot| {
+        const name = names[slot].asStr();
+        if (projected.find(name) != null or shared.find(name) != null) return error.Malformed;
+    }
     projected_names = projected;
     main_fiber = f;
 }
@@ -127,6 +139,8 @@ fn end() void {
     const names = program.current.names.slice();
     for (names, 0..) |name, slot| {
         if (projected_names.?.find(name.asStr()) != null) continue;
+        // A variable of the state is bound, always but for a block restored from what somebody wrote by hand.
+        if (f.regs[slot].tag == .unbound) continue;
         if (shared.find(name.asStr())) |i| {
             shared.entries[i].value = f.regs[slot];
             shared.note(f.regs[slot]);

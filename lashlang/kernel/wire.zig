@@ -333,9 +333,14 @@ pub const Reader = struct {
         const steps = try List.create(count);
         errdefer steps.release();
         for (0..count) |_| {
+            switch (try self.peek()) {
+                0x00...0x7f, 0xe0...0xff, 0xcc...0xcf, 0xd0...0xd3, 0xa0...0xbf, 0xd9...0xdb => {},
+                // Not read at all: a projection in a projection's path would nest as deep as somebody likes.
+                else => return error.Malformed,
+            }
             const step = try self.scalar(trust);
             errdefer step.release();
-            if (step.tag != .string and step.tag != .int) return error.Malformed;
+            if (step.tag == .float) return error.Malformed;
             try steps.append(step);
         }
         return steps;

@@ -121,8 +121,8 @@ class Account:
             if not fiber.has_branches:
                 continue
             entry = code.parallel(fiber.pc)
-            if entry is None:
-                _refuse("a fiber with branches is at no `parallel`")
+            if entry is None or not entry.entries:
+                _refuse("a fiber with branches is at no `parallel` that has any")
             branches = [self.fibers[child].branch for child in self._branches.get(number, ())]
             if sorted(branches) != list(range(len(entry.entries))):
                 _refuse("a `parallel` lacks branches")

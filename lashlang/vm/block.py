@@ -15,10 +15,11 @@ keep an event loop live work on the block itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import wait
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from lashlang.errors import HostValueError, KernelFault, MachineClosed, MachineMisuse
+from lashlang.errors import HostValueError, KernelFault, LanguageError, MachineClosed, MachineMisuse
 from lashlang.projection import Projected, Projection, ProjectionUnavailable, Unsupported, error_text
 from lashlang.values import Value
 from lashlang.vm.diagnose import Fault, diagnose
@@ -39,6 +40,7 @@ from lashlang.vm.steps import (
     make_request,
 )
 from lashlang.vm.wire import Codec, TooDeep, explain
+from lashlang.workers import COMPUTE
 
 if TYPE_CHECKING:
     from lashlang.compiler.program import Program
@@ -51,7 +53,8 @@ BlockStep = Requests | Reads | Done | Yielded
 
 _NO_RESPONSES: Mapping[int, Response] = {}
 _NO_READS: Mapping[int, ReadResponse] = {}
-_GO_ON = (b"\x93\x00\x90\x90", b"\x93\x01\x90\x90")
+_GO_ON = (b"\x93\x00\x90\x90", bytes((0x93, HEAVY_ALLOWED, 0x90, 0x90)))
+"""STEP without answers, and the same with the flag for a large operation."""
 _INTERRUPTED = "interrupted"
 _FEW = 300
 
@@ -110,16 +113,25 @@ class Block:
         """
         self._perform = perform
 
+    @property
+    def heap_used(self) -> int:
+        """Bytes of the machine's heap in use."""
+        return self._instance.heap_used
+
     # --- commands ------------------------------------------------------------------------------
 
-    def begin(self, projected: Mapping[str, Value]) -> BlockStep:
-        """Load the program with its projected values and run the first slice; HostValueError where one cannot cross."""
+    def begin(self, projected: Mapping[str, Value], *, bulky: bool = False) -> BlockStep:
+        """Load the program with its projected values and run the first slice; HostValueError where one cannot cross.
+
+        `bulky` says that the values are large and others should get their turns while they are packed.
+        """
         self.projected = tuple(projected)
+        self._instance.ask_to_stop(False)
         bound = {
             name: Projected(name, value) if isinstance(value, Projection) else value
             for name, value in projected.items()
         }
-        data = b"".join((b"\x92", self._codec.pack(bound), self.program.packed))
+        data = b"".join((b"\x92", self._codec.pack(bound, bulky=bulky), self.program.packed))
         status, reply = self._command(Command.RUN, data)
         if status == Status.REFUSED:
             explain(bound)
@@ -128,12 +140,18 @@ class Block:
     def take_up(self, projected: Iterable[str], prints: Iterable[Print]) -> None:
         """Be the block that the kernel runs already, restored from a snapshot: learn what it waits for."""
         self.projected = tuple(projected)
+        self._instance.ask_to_stop(False)
         self._prints = {seen.id: seen for seen in prints}
         self.look()
 
     def look(self) -> BlockStep:
-        """What the block waits for, all that is open; a slice's end where it waits for nothing."""
+        """What the block waits for, all that is open; a slice's end where it waits for nothing.
+
+        LanguageError where the machine's memory has no room for saying it.
+        """
         status, reply = self._command(Command.DESCRIBE, b"")
+        if status == Status.FAILED:
+            raise LanguageError("limit_exceeded: what the block waits for is larger than the machine's memory")
         return self._step(status, reply)
 
     @property
@@ -142,32 +160,49 @@ class Block:
         return tuple(self._prints[number] for number in sorted(self._prints))
 
     def go_on(self, *, heavy: bool) -> BlockStep:
-        """Run the next slice; `heavy` lets it do a large operation."""
+        """Run the next slice; `heavy` lets it do a large operation, which `hurry` can stop."""
         return self._step(*self._command(Command.STEP, _GO_ON[heavy]))
+
+    def go_on_watched(self, timeout: float | None = None) -> BlockStep:
+        """As `go_on` with `heavy`, but in a worker, so that signals and the clock reach the thread that waits here.
+
+        After `timeout` seconds, and when an exception such as KeyboardInterrupt arrives, the operation is stopped.
+        """
+        future = COMPUTE.submit(lambda: self._command(Command.STEP, _GO_ON[True]))
+        try:
+            wait([future], timeout)
+        finally:
+            while not future.done():
+                self.hurry()
+                with suppress(KeyboardInterrupt):  # the first is on its way already
+                    wait([future])
+        return self._step(*future.result())
+
+    def hurry(self) -> None:
+        """From any thread: let the large operation under way give up soon. The block can only be ended after that."""
+        self._instance.ask_to_stop()
 
     def deliver(
         self,
         responses: Mapping[int, Response] = _NO_RESPONSES,
         reads: Mapping[int, ReadResponse] = _NO_READS,
         *,
-        heavy: bool = False,
         lenient: bool = False,
+        bulky: bool = False,
     ) -> BlockStep:
         """Answer some of what is pending and run on.
 
         A response whose value is too deep or too large becomes the error the language has for that.
         One that is no Lashlang value at all raises HostValueError and changes nothing; `lenient`
-        makes it a failure of its request in place. Unknown ids and statuses raise MachineMisuse, what is no
-        response TypeError.
+        makes it a failure of its request in place. `bulky` is as for `begin`.
+        Unknown ids and statuses raise MachineMisuse, what is no response TypeError.
         """
         if not responses.keys() <= self.pending.keys() or not reads.keys() <= self.reads.keys():
             unknown = sorted((responses.keys() - self.pending.keys()) | (reads.keys() - self.reads.keys()))
             raise MachineMisuse(f"nothing is pending under id {unknown[0]}")
         if not responses and not reads:
             raise MachineMisuse("an empty set of answers does not resume a block")
-        status, reply = self._exchange(
-            HEAVY_ALLOWED if heavy else 0, _sorted(responses), _sorted(reads), self._origin if lenient else None
-        )
+        status, reply = self._exchange(_sorted(responses), _sorted(reads), self._origin if lenient else None, bulky)
         if status == Status.REFUSED:
             raise _refused(reply)
         for number, response in responses.items():
@@ -219,17 +254,21 @@ class Block:
         return self._instance.command(command, data, self._codec.unpack)
 
     def _exchange(
-        self, flags: int, answers: list[list[Any]], reads: list[list[Any]], origin: Callable[[int, bool], str] | None
+        self,
+        answers: list[list[Any]],
+        reads: list[list[Any]],
+        origin: Callable[[int, bool], str] | None,
+        bulky: bool,
     ) -> tuple[int, Any]:
         """Give answers to the kernel and let it run on; see `deliver`. `origin` names where a value came from."""
         try:
-            status, reply = self._send(self._codec.pack([flags, answers, reads]))
+            status, reply = self._send(self._codec.pack([0, answers, reads], bulky=bulky))
             if status != Status.REFUSED:
                 return status, reply
         except (HostValueError, MemoryError):
             pass  # looked into below
         try:
-            return self._send(self._careful(flags, answers, reads, origin))
+            return self._send(self._careful(answers, reads, origin))
         except MemoryError:
             return self._give_up(answers, reads)
 
@@ -246,7 +285,7 @@ class Block:
         ):
             for first in range(0, len(group), _FEW):
                 refused = [[number, too_large, None] for number, _, _ in group[first : first + _FEW]]
-                message = [HEAVY_ALLOWED, [], refused] if is_read else [HEAVY_ALLOWED, refused, []]
+                message = [0, [], refused] if is_read else [0, refused, []]
                 status, reply = self._command(Command.STEP, self._codec.pack(message))
                 if status == Status.FAILED:
                     return status, reply
@@ -273,7 +312,7 @@ class Block:
         def origin(number: int, is_read: bool) -> str:
             return _teller(next(first for request, _, first, _ in requests if request == number))
 
-        return self._exchange(HEAVY_ALLOWED, answers, [], origin)
+        return self._exchange(answers, [], origin, False)
 
     def _step(self, status: int, reply: Any) -> BlockStep:
         """The step that a status and its output mean; anything unforeseen is a defect of the kernel."""
@@ -340,7 +379,6 @@ class Block:
 
     def _careful(
         self,
-        flags: int,
         answers: list[list[Any]],
         reads: list[list[Any]],
         origin: Callable[[int, bool], str] | None,
@@ -349,7 +387,7 @@ class Block:
 
         Only called when the plain message could not be packed, did not fit, or was refused.
         """
-        parts = [b"\x93", self._codec.pack(flags)]
+        parts = [b"\x93\x00"]
         for group, misfits in ((answers, _ANSWER_MISFITS), (reads, _READ_MISFITS)):
             parts.append(b"\xdd" + len(group).to_bytes(4, "big"))
             for number, status, value in group:

@@ -223,7 +223,7 @@ class Instance:
         self._held = False
         self._fault: str | None = None
         self._link: Link | None = link
-        # in_ptr, in_cap, out_ptr, out_len, status, flags, used_bytes, top
+        # in_ptr, in_cap, out_ptr, out_len, status, stop, used_bytes, top
         self._io: memoryview = _view_at(link.base + link.io(), 32, _PYBUF_WRITE).cast("I")
         self._size = 0
         self._view = memoryview(b"")
@@ -280,7 +280,9 @@ class Instance:
             ends = [*(start for start, _ in bounds), self._io[7]]
             if ends[-1] > self._size:
                 raise self._dead("the kernel's memory ends before its contents")
-            yield [(start, self._view[start:end]) for start, end in zip(starts, ends, strict=True) if start < end]
+            top = ends[-1]
+            # The last one stays though it be empty: it tells how far the memory reaches.
+            yield [(a, self._view[a:b]) for a, b in zip(starts, ends, strict=True) if a < b or b == top]
 
     def become(self, contents: Sequence[tuple[int, memoryview]]) -> None:
         """Take over the memory of another instance; MemoryError where this one cannot grow that far.
@@ -332,6 +334,15 @@ class Instance:
         except KernelFault as fault:
             self._fault = str(fault)
             raise
+
+    def ask_to_stop(self, wanted: bool = True) -> None:
+        """Let the long operation that another thread runs in here give up at its next look; False takes it back.
+
+        It leaves nothing behind: the kernel answers that the operation is still ahead (`Status.HEAVY`), and does so
+        until it is taken back.
+        """
+        if self._link is not None:
+            self._io[5] = wanted
 
     def _dead(self, reason: str) -> KernelFault:
         self._fault = reason

@@ -170,7 +170,7 @@ class Machine:
         """
         block = self.take_turn()
         try:
-            return self._settle(block, block.deliver(responses or {}, reads or {}, heavy=True))
+            return self._settle(block, block.deliver(responses or {}, reads or {}))
         finally:
             self._end_turn(block)
 
@@ -299,6 +299,33 @@ class Machine:
 
         return restore(cls, data, limits, key, projections, trust_image)
 
+    def to_json(self) -> str:
+        """The variables as JSON, for tests, export and people: the form of chapter 15.1, described in statejson.py.
+
+        Only between blocks. `from_json` of the text gives the same variables, and their `to_json` the same text; what
+        values share is written wherever it stands, so `snapshot` is the better form for storage.
+
+        Raises SnapshotError while a block is suspended and, naming the variable, for one larger than the limit
+        `value_size`; MachineBusy while another thread uses the machine.
+        """
+        from lashlang.vm.statejson import write
+
+        return write(self)
+
+    @classmethod
+    def from_json(cls, text: str, *, limits: Limits | None = None, projections: Resolve | None = None) -> Self:
+        """A machine with the variables of a text that `to_json` wrote, or anybody else.
+
+        `limits` are granted to it, by default those of chapter 16, and hold for the variables too. `projections` as
+        for `restore`; values whose source is not found are placeholders.
+
+        Raises SnapshotError, saying what and where, for a text that is no such snapshot, is of an unknown version,
+        holds what is no value, or breaks a limit.
+        """
+        from lashlang.vm.statejson import read
+
+        return read(cls, text, DEFAULT if limits is None else _checked(limits), projections)
+
     def fork(self) -> Self:
         """A second machine in the same state: the same variables and, if a block is suspended, the same block.
 
@@ -345,12 +372,12 @@ class Machine:
         """Go on through slices and reads of local projections."""
         while True:
             if isinstance(step, Yielded):
-                step = block.go_on(heavy=True)
+                step = block.go_on_watched() if step.heavy else block.go_on(heavy=False)
             elif isinstance(step, Reads):
                 answered, rest = block.read_local(step)
                 if not answered:
                     return Reads(rest)
-                step = block.deliver(reads=answered, heavy=True, lenient=True)
+                step = block.deliver(reads=answered, lenient=True)
             else:
                 return step
 

@@ -12,7 +12,7 @@ checked. So it is only taken from who is trusted: with the key that sealed it, o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
@@ -20,13 +20,15 @@ from lashlang.compiler import compile as compile_source
 from lashlang.compiler.faults import LIMITS
 from lashlang.compiler.opcodes import BYTECODE_VERSION
 from lashlang.compiler.program import Program, source_hash
-from lashlang.errors import HostValueError, KernelFault, LashlangError, SnapshotError
+from lashlang.errors import HostValueError, KernelFault, LanguageError, LashlangError, SnapshotError
+from lashlang.projection import holds_projection
 from lashlang.syntax.diagnostics import CompileError
 from lashlang.vm.account import Account
 from lashlang.vm.block import Block
 from lashlang.vm.container import Content, Form, check_key, unwrap, wrap
-from lashlang.vm.engine import KERNEL_FILE
+from lashlang.vm.engine import KERNEL_FILE, MAX_MEMORY
 from lashlang.vm.limits import Limits
+from lashlang.vm.machine import RESERVED, is_name
 from lashlang.vm.protocol import Command, Status
 from lashlang.vm.sources import Resolve, describe, resolve
 from lashlang.vm.steps import Print
@@ -151,9 +153,10 @@ def _restore_portable(machine: Machine, content: Content) -> None:
         raise SnapshotError("the snapshot contradicts itself: other names are projected than it says")
     program = _program(header)
     needs = account.check(program)
+    prints = _prints(machine.codec, header)
     _limit(machine, header)
     _load(machine, [_pack(sources), program.packed, packed, _pack(needs)], content.body)
-    machine.adopt(program, account.projected, _prints(machine.codec, header))
+    _adopt(machine, program, account.projected, prints)
 
 
 def _restore_image(machine: Machine, content: Content) -> None:
@@ -173,31 +176,51 @@ def _restore_image(machine: Machine, content: Content) -> None:
         machine.narrow(machine.limits)
         return
     _limit(machine, header)
-    machine.adopt(program, tuple(_items(header, "projected", (str,))), _prints(machine.codec, header))
+    _adopt(machine, program, _items(header, "projected", (str,)), _prints(machine.codec, header))
 
 
 def _stretches(content: Content) -> list[tuple[int, memoryview]]:
     """The stretches of memory that an image consists of, with their addresses."""
     found: list[tuple[int, memoryview]] = []
-    at = 0
+    at = top = 0
     for item in _items(content.header, "stretches", (list,)):
+        if len(item) != 2 or any(type(number) is not int for number in item):
+            raise SnapshotError("the image says wrongly what memory it holds")
         start, size = item
+        if start < top or size < 0 or start + size > MAX_MEMORY:
+            raise SnapshotError("the image says wrongly what memory it holds")
         found.append((start, content.body[at : at + size]))
         at += size
+        top = start + size
+    if not found or at != len(content.body):
+        raise SnapshotError("the image says wrongly what memory it holds")
     return found
+
+
+def _adopt(machine: Machine, program: Program, projected: Sequence[str], prints: Sequence[Print]) -> None:
+    """Have the machine take charge of the block that its kernel holds now."""
+    try:
+        machine.adopt(program, projected, prints)
+    except LanguageError as error:
+        raise SnapshotError(_no_room(machine)) from error
 
 
 def _load(machine: Machine, parts: list[bytes], body: memoryview) -> None:
     """Have the kernel check and take the values of a snapshot."""
     message = b"".join((b"\x95", *parts, body))
     try:
-        status, _ = machine.instance.command(Command.LOAD, message, machine.codec.unpack)
+        status, reply = machine.instance.command(Command.LOAD, message, machine.codec.unpack)
     except MemoryError as error:
         raise SnapshotError(_no_room(machine)) from error
     if status == Status.OK:
+        if not all(is_name(name) and name not in RESERVED for name in reply):
+            raise SnapshotError("the snapshot has a variable that no program can have")
         return
     if status == Status.FAILED:
-        raise SnapshotError(_no_room(machine))
+        limit = LIMITS[reply[3]]
+        if limit == "memory":
+            raise SnapshotError(_no_room(machine))
+        raise SnapshotError(f"what the snapshot's block asked for is larger than the `{limit}` that is granted")
     raise SnapshotError("the snapshot was altered: its values do not fit together")
 
 
@@ -234,15 +257,16 @@ def _prints(codec: Codec, header: dict[str, Any]) -> list[Print]:
     except (KernelFault, HostValueError) as error:
         raise SnapshotError(f"the snapshot's prints cannot be read: {error}") from error
     prints: list[Print] = []
+    last = 0
     for item in cast("list[object]", found) if isinstance(found, list) else [None]:
         fields = cast("list[Any]", item) if isinstance(item, list) else []
-        if len(fields) != 3 or type(fields[0]) is not int:
+        if len(fields) != 3 or type(fields[0]) is not int or fields[0] <= last:
             raise SnapshotError("the snapshot's prints are none")
-        number, text, value = fields
+        last, text, value = fields
         text = value if text is None else text
-        if not isinstance(text, str):
+        if not isinstance(text, str) or holds_projection(value):
             raise SnapshotError("the snapshot's prints are none")
-        prints.append(Print(number, text, value))
+        prints.append(Print(last, text, value))
     return prints
 
 

@@ -15,6 +15,7 @@ import msgpack
 from lashlang.errors import HostValueError, KernelFault
 from lashlang.projection import Projected, Projection, Step, error_text
 from lashlang.values import Image, Value
+from lashlang.vm import bulk
 from lashlang.vm.protocol import EXT_IMAGE, EXT_PROJECTION
 
 DEEPEST = 1000
@@ -93,13 +94,14 @@ class Codec:
         self._packer = msgpack.Packer(strict_types=True, default=self.sources.encode, buf_size=_BUFFER)
         self.seen_projection = False
 
-    def pack(self, value: Any) -> bytes:
+    def pack(self, value: Any, *, bulky: bool = False) -> bytes:
         """One message or value as msgpack; HostValueError (TooDeep for depth) where it holds no Lashlang value.
 
-        MemoryError where Python itself has no room for the message.
+        With `bulky`, other threads get their turns meanwhile. MemoryError where Python itself has no room for the
+        message.
         """
         try:
-            return self._packer.pack(value)
+            return bulk.pack(self._packer, value) if bulky else self._packer.pack(value)
         except MemoryError:
             raise
         except Exception as error:  # the methods of a subclass in the value may raise anything
@@ -111,7 +113,7 @@ class Codec:
         if not data:
             return None
         try:
-            return msgpack.unpackb(data, ext_hook=self._decode)
+            return bulk.unpack(memoryview(data), self._decode)
         except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
             raise KernelFault(f"the kernel's message is malformed: {error}") from error
 
