@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lashlang.projection import Unsupported, error_text, read_all
 from lashlang.sync_runner import stopped_after
@@ -55,6 +55,9 @@ BURST = 16
 SMALL_HEAP = 8 << 20
 """Bytes of a heap up to which a slice runs inline: to free or go through as much takes a few milliseconds at most."""
 
+LONG_SOURCE = 4096
+"""Characters of a source up to which it is compiled inline, which takes some milliseconds."""
+
 TURN = 0.004
 """Seconds after which a run that never had to wait lets others on the loop go on."""
 
@@ -74,7 +77,10 @@ async def run_async(
         raise TypeError("give either `tools` or `host`, not both")
     timeout = check_timeout(timeout)
     own = FunctionHost(tools) if host is None else None
-    block = machine.open_block(program, projected, fuel)
+    if isinstance(program, str) and len(program) > LONG_SOURCE:
+        block = await _opened(in_worker(COMPUTE, lambda: machine.open_block(program, projected, fuel)))
+    else:
+        block = machine.open_block(program, projected, fuel)
     if isinstance(block, Done):
         return block.outcome
     names = projected or {}
@@ -315,7 +321,18 @@ class _Run:
 _CANCELLED = Response(AnswerStatus.FAILED, as_failure(asyncio.CancelledError()).error)
 
 
-async def _settled(future: asyncio.Future[BlockStep]) -> None:
+async def _opened(opening: asyncio.Future[Block | Done]) -> Block | Done:
+    """The block that a worker opens; one that is opened after a cancellation is closed again."""
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        await _settled(opening)
+        if opening.exception() is None and isinstance(block := opening.result(), Block):
+            block.abandon()
+        raise
+
+
+async def _settled(future: asyncio.Future[Any]) -> None:
     """Wait until the future is done, however often the waiting task is cancelled."""
     while not future.done():
         with suppress(asyncio.CancelledError):

@@ -32,7 +32,11 @@ pub fn sortBy(args: []const Value) Error!Value {
     const memory = try heap.alloc(bytes);
     defer heap.free(memory, bytes);
     const found = @as([*]Value, @ptrCast(memory))[0..xs.len];
-    for (xs.slice(), found) |element, *slot| slot.* = key.of(element) orelse Value.null;
+    var progress: state.Progress = .{};
+    for (xs.slice(), found) |element, *slot| {
+        slot.* = key.of(element) orelse Value.null;
+        try progress.add(1);
+    }
     const keys = try sorting.examineWithMissing("sort_by", found);
     return sorted(xs, found, keys, descending);
 }
@@ -67,7 +71,9 @@ pub fn groupBy(args: []const Value) Error!Value {
     }
     const groups = try Record.create(8);
     errdefer groups.release();
+    var progress: state.Progress = .{};
     for (xs.slice()) |element| {
+        try progress.add(1);
         const name = try coerce.strOf(key.of(element) orelse Value.null);
         defer name.release();
         const group = if (groups.get(name)) |known| known.asList() else try newGroup(groups, name);

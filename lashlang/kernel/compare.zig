@@ -127,7 +127,6 @@ fn scalarsEqual(a: Value, b: Value, units: *u64) bool {
             const x = a.asStr();
             const y = b.asStr();
             units.* +|= @min(x.chars, y.chars);
-            if (x.len > 1024 and x.len == y.len) state.spend(x.len / 16);
             return x.eql(y);
         },
         .image => return imagesEqual(a.asImage(), b.asImage()),

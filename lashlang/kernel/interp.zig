@@ -288,8 +288,9 @@ pub noinline fn run(f: *Fiber) Stop {
                     continue;
                 }
                 const total = state.fuel_used + at[0].c;
-                if (total > state.stop_at and !f.charged) return endSlice(f, at, total);
                 const item = items.items[@intCast(position.*)];
+                // Only an element that had to be read can have been paid for already.
+                if (total > state.stop_at and !(f.charged and item.tag == .projection)) return endSlice(f, at, total);
                 if (item.tag == .projection) {
                     loops.bindRead(f, whole(at), item) catch |err| return stop(f, at, err);
                 } else {

@@ -182,17 +182,22 @@ const never: u32 = 0;
 pub const Progress = struct {
     units: u64 = 0,
     next_look: u64 = 0,
+    /// What `work` was at the first look, and what it will be at the next: long texts that were compared are in it.
+    first_work: u64 = std.math.maxInt(u64),
+    next_work: u64 = 0,
 
     const interval = 8192;
 
     /// Count units of work just done. As with `admit`, the instruction may have to be executed again.
     pub inline fn add(self: *Progress, units: u64) Error!void {
         self.units += units;
-        if (self.units >= self.next_look) try self.look();
+        if (self.units >= self.next_look or work >= self.next_work) try self.look();
     }
 
     noinline fn look(self: *Progress) Error!void {
+        self.first_work = @min(self.first_work, work);
+        self.next_work = work +| @min(interval, heavy_work);
         self.next_look = self.units + @min(interval, heavy_work);
-        try admit(self.units);
+        try admit(self.units + (work - self.first_work));
     }
 };

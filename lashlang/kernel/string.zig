@@ -28,6 +28,8 @@ const Error = state.Error;
 
 /// Slices shorter than this are copied.
 const view_min = 1024;
+/// Going through this many bytes is work that counts for the slice.
+const long = 1024;
 
 /// Mixed into every hash; set by the host so that nobody can prepare colliding keys.
 pub var hash_seed: u64 = 0;
@@ -134,6 +136,11 @@ pub const Str = extern struct {
     /// As `eql`, for texts of the same length and hash.
     pub inline fn eqlBytes(a: *Str, b: *Str) bool {
         if (a.isWord() and b.isShort()) return a.asWord() == b.asWord();
+        return if (a.len < long) std.mem.eql(u8, a.bytes(), b.bytes()) else eqlLong(a, b);
+    }
+
+    noinline fn eqlLong(a: *Str, b: *Str) bool {
+        state.spend(a.len / 16);
         return std.mem.eql(u8, a.bytes(), b.bytes());
     }
 
@@ -163,6 +170,7 @@ pub const Str = extern struct {
             utf8.advance(text, from_byte, index - from_char)
         else
             utf8.retreat(text, from_byte, from_char - index);
+        if (best > long) state.spend(best / 16);
         if (crumbs) |crumb| {
             crumb.crumb_byte = @intCast(found);
             crumb.crumb_char = index;
@@ -182,6 +190,7 @@ pub const Str = extern struct {
             from_char = crumb.crumb_char;
         }
         const index: u32 = from_char + @as(u32, @intCast(utf8.count(self.ptr[from_byte..offset])));
+        if (offset - from_byte > long) state.spend((offset - from_byte) / 16);
         if (index != 0) {
             crumb.crumb_byte = offset;
             crumb.crumb_char = index;

@@ -2,13 +2,19 @@
 
 One call of msgpack's C code holds Python's lock from its first byte to its last, which for a result of
 tens of megabytes is long enough to be felt on every other thread, an event loop's among them. In pieces
-it takes as long, but others get their turns in between. What remains are the passes of Python's own
-collector, whose length grows with the containers that the process keeps.
+it takes as long, but others get their turns in between.
+
+Python's cyclic collector, which the mere number of new containers starts, would go through all that has
+been made so far again and again, holding the lock each time; while a large message is unpacked it is
+switched off, as msgpack's documentation advises. Its next pass is the process's own affair.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, cast
 
@@ -101,10 +107,38 @@ def unpack(data: memoryview, decode: Callable[[int, bytes], object]) -> Any:
     if len(data) <= _PIECE:
         return msgpack.unpackb(data, ext_hook=decode)
     unpacker = msgpack.Unpacker(ext_hook=decode, max_buffer_size=len(data))
-    for start in range(0, len(data), _PIECE):
-        unpacker.feed(data[start : start + _PIECE])
-        try:
-            return unpacker.unpack()
-        except msgpack.OutOfData:
-            continue
+    with _COLLECTOR.off():
+        for start in range(0, len(data), _PIECE):
+            unpacker.feed(data[start : start + _PIECE])
+            try:
+                return unpacker.unpack()
+            except msgpack.OutOfData:
+                continue
     raise ValueError("the message is cut")
+
+
+class _Collector:
+    """Switches the cyclic collector off while at least one thread wants it so, and on again if it was on before."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanted_off = 0
+        self._was_on = False
+
+    @contextmanager
+    def off(self) -> Generator[None]:
+        with self._lock:
+            if self._wanted_off == 0:
+                self._was_on = gc.isenabled()
+                gc.disable()
+            self._wanted_off += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._wanted_off -= 1
+                if self._wanted_off == 0 and self._was_on:
+                    gc.enable()
+
+
+_COLLECTOR = _Collector()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import msgpack
@@ -78,6 +79,26 @@ async def test_large_values_cross_both_ways_on_a_loop() -> None:
             projected={"given": LARGE["lists of lists"]},
         )
         assert outcome.value == {"given": LARGE["lists of lists"], "loaded": LARGE["records"]}
+
+
+def test_the_collector_is_off_while_a_long_message_is_unpacked_and_then_as_before() -> None:
+    packed = msgpack.packb([*LARGE["a list"], msgpack.ExtType(1, b"")])
+    seen: list[bool] = []
+
+    def note(code: int, data: bytes) -> None:
+        seen.append(gc.isenabled())
+
+    for enabled in (True, False):
+        (gc.enable if enabled else gc.disable)()
+        try:
+            bulk.unpack(memoryview(packed), note)
+            assert gc.isenabled() is enabled
+            with pytest.raises(ValueError, match="cut"):
+                bulk.unpack(memoryview(packed)[:-1], note)
+            assert gc.isenabled() is enabled
+        finally:
+            gc.enable()
+    assert seen == [False, False]
 
 
 def _no_extensions(code: int, data: bytes) -> object:

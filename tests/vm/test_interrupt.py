@@ -79,6 +79,24 @@ def test_another_thread_stops_an_operation_which_then_is_still_ahead(machine: la
     assert block.interrupt().outcome.status == "interrupted"
 
 
+async def test_a_long_source_is_compiled_beside_the_loop_and_its_cancellation_leaves_the_machine_free() -> None:
+    source = "x = [" + "1," * 50_000 + "]\nsubmit len(x)"
+    with lashlang.Machine() as machine:
+        task = asyncio.create_task(machine.run_async(source))
+        turns = 0
+        while not task.done() and turns < 10:
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns == 10, "the loop had no turn while the source was compiled"
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await machine.run_async(source)).value == 50_000
+        broken = await machine.run_async(source + " )")
+        assert broken.error is not None
+        assert broken.error.kind == "syntax_error"
+
+
 CHILD = f"""
 import lashlang
 
