@@ -1,0 +1,44 @@
+"""JSON values, and how the runtime's frozen dataclasses become JSON and come back.
+
+Values of the hot path are frozen slotted dataclasses. A *union* is a namespace of such classes, each with a `type`
+field that holds its wire name, so that `match` works on the classes and pydantic tells them apart by the field.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from typing import Any, TypeVar, cast
+
+from pydantic import JsonValue, TypeAdapter
+
+__all__ = ["JsonValue", "adapter", "canonical", "from_json", "stable_hash", "to_json"]
+
+T = TypeVar("T")
+
+
+@cache
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    """The pydantic adapter of a dataclass or union, made once."""
+    return TypeAdapter(kind)
+
+
+def to_json(value: object, kind: Any = None) -> JsonValue:
+    """A dataclass (or a union's member) as plain JSON; `kind` where the type of the object says too little."""
+    return cast("JsonValue", adapter(kind or type(value)).dump_python(value, mode="json"))
+
+
+def from_json(kind: type[T], data: object) -> T:
+    """The dataclass that `to_json` made `data` from; pydantic.ValidationError where it is none."""
+    return cast("T", adapter(kind).validate_python(data))
+
+
+def canonical(data: object) -> bytes:
+    """JSON text of plain data that is the same for equal data: keys sorted, no spaces, UTF-8."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def stable_hash(data: object) -> str:
+    """SHA-256 over the canonical JSON of plain data, as 64 hex digits."""
+    return hashlib.sha256(canonical(data)).hexdigest()

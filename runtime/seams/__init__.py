@@ -1,0 +1,1 @@
+"""What the runtime needs from outside, as Protocols: clock, ids, effect host, stores, attachments, traces."""
