@@ -3,7 +3,8 @@
 Requests that wait together run as concurrent tasks, and each answer resumes its branch as it comes.
 A lone request is awaited directly, without a task. The first slice of computation runs inline; a block
 that goes on computing, or has a large operation ahead, moves to a worker thread (the kernel is called
-with the GIL released), in bursts, so that the loop stays live and machines share the threads fairly.
+with the GIL released), in bursts, so that the loop stays live and machines share the threads fairly. What
+is computed inline is bounded for all machines of a loop together (turns.py).
 
 Cancelling the task that runs a block stops the block where it stands and cancels the tools it waits
 for; the machine can be used again at once.
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from lashlang.projection import Unsupported, error_text, read_all
 from lashlang.sync_runner import stopped_after
 from lashlang.toolhost import FAILURES, GRACE, FunctionHost, as_failure
+from lashlang.turns import turns_of
 from lashlang.values import Value
 from lashlang.vm.block import Block, BlockStep, answer_read
 from lashlang.vm.bulk import is_bulky
@@ -58,9 +60,6 @@ SMALL_HEAP = 8 << 20
 LONG_SOURCE = 4096
 """Characters of a source up to which it is compiled inline, which takes some milliseconds."""
 
-TURN = 0.004
-"""Seconds after which a run that never had to wait lets others on the loop go on."""
-
 
 async def run_async(
     machine: Machine,
@@ -80,6 +79,7 @@ async def run_async(
     if isinstance(program, str) and len(program) > LONG_SOURCE:
         block = await _opened(in_worker(COMPUTE, lambda: machine.open_block(program, projected, fuel)))
     else:
+        await turns_of(asyncio.get_running_loop()).take()
         block = machine.open_block(program, projected, fuel)
     if isinstance(block, Done):
         return block.outcome
@@ -145,6 +145,7 @@ class _Run:
         "_stopping",
         "_task",
         "_tasks",
+        "_turns",
         "_wake",
     )
 
@@ -157,6 +158,7 @@ class _Run:
         self._tasks: dict[int, asyncio.Task[Response]] = {}
         self._landed: deque[int] = deque()
         self._wake: asyncio.Future[None] | None = None
+        self._turns = turns_of(asyncio.get_running_loop())
         self._task = asyncio.current_task()
         self._cancelled_before = 0 if self._task is None else self._task.cancelling()
 
@@ -164,12 +166,7 @@ class _Run:
         """Take the block from its first step, which `begin` gives, to its outcome."""
         block = self._block
         step = await self._enter(begin, bulky)
-        rested = perf_counter()
         while not isinstance(step, Done):
-            if perf_counter() - rested > TURN:
-                # Tools that answer without waiting would otherwise never let the loop go on.
-                await asyncio.sleep(0)
-                rested = perf_counter()
             if isinstance(step, Yielded):
                 step = await self._compute(step)
             elif isinstance(step, Reads):
@@ -187,14 +184,23 @@ class _Run:
     async def _enter(self, run: Callable[[], BlockStep], bulky: bool) -> BlockStep:
         """Go into the machine with answers: inline, or in a worker where that might take its time."""
         self._inline = not bulky and self._block.heap_used < SMALL_HEAP
-        return run() if self._inline else await self._in_worker(run)
+        return await self._in_turn(run) if self._inline else await self._in_worker(run)
 
     async def _compute(self, step: Yielded) -> BlockStep:
         """Go on after a slice: once more inline, then in a worker, in bursts."""
         if self._inline and not step.heavy and self._block.heap_used < SMALL_HEAP:
             self._inline = False
-            return self._block.go_on(heavy=False)
+            return await self._in_turn(lambda: self._block.go_on(heavy=False))
         return await self._in_worker(self._burst)
+
+    async def _in_turn(self, run: Callable[[], BlockStep]) -> BlockStep:
+        """Compute inline, when it is this run's turn."""
+        turns = self._turns
+        await turns.take()
+        began = perf_counter()
+        step = run()
+        turns.spent(perf_counter() - began)
+        return step
 
     def _burst(self) -> BlockStep:
         """Some slices one after the other, in a worker."""

@@ -32,7 +32,11 @@ pub fn split(args: []const Value) Error!Value {
         return result(pieces, text);
     }
     var rest = search.Pieces.init(text.bytes(), separator.bytes());
-    while (rest.next()) |piece| pieces.appendReserved(try partOf(text, piece));
+    var progress: state.Progress = .{};
+    while (rest.next()) |piece| {
+        try progress.add(1);
+        pieces.appendReserved(try partOf(text, piece));
+    }
     return result(pieces, text);
 }
 
@@ -40,7 +44,9 @@ pub fn split(args: []const Value) Error!Value {
 fn splitAscii(pieces: *List, text: *Str, separator: u8) Error!void {
     var places: search.Places = .init(text.bytes(), separator, 0);
     var start: u32 = 0;
+    var progress: state.Progress = .{};
     while (true) {
+        try progress.add(1);
         const end: u32 = if (places.next()) |place| @intCast(place) else text.len;
         pieces.appendReserved(Value.fromStr(try string.word(text, start, end)));
         if (end == text.len) return;
@@ -53,7 +59,11 @@ fn words(text: *Str) Error!Value {
     const pieces = try List.create(8);
     errdefer pieces.release();
     var rest = search.Words.init(text.bytes());
-    while (rest.next()) |piece| try calling.appendCounted(pieces, try partOf(text, piece));
+    var progress: state.Progress = .{};
+    while (rest.next()) |piece| {
+        try progress.add(1);
+        try calling.appendCounted(pieces, try partOf(text, piece));
+    }
     return result(pieces, text);
 }
 
@@ -63,7 +73,9 @@ fn codePoints(text: *Str) Error!Value {
     errdefer pieces.release();
     const bytes = text.bytes();
     var at: usize = 0;
+    var progress: state.Progress = .{};
     while (at < bytes.len) {
+        try progress.add(1);
         const size = utf8.sequenceLength(bytes[at]);
         const one = if (size == 1) string.ascii(bytes[at]) else try string.copyKnown(bytes[at..][0..size], 1);
         pieces.appendReserved(Value.fromStr(one));
@@ -82,7 +94,11 @@ pub fn lines(args: []const Value) Error!Value {
     const pieces = try List.create(count);
     errdefer pieces.release();
     var rest = search.Lines.init(bytes);
-    while (rest.next()) |line| pieces.appendReserved(try partOf(text, line.text));
+    var progress: state.Progress = .{};
+    while (rest.next()) |line| {
+        try progress.add(1);
+        pieces.appendReserved(try partOf(text, line.text));
+    }
     return result(pieces, text);
 }
 
@@ -95,7 +111,11 @@ pub fn grepText(args: []const Value) Error!Value {
     const hits = try List.create(4);
     errdefer hits.release();
     var rest = search.Grep.init(text.bytes(), needle.bytes());
-    while (rest.next()) |hit| try calling.appendCounted(hits, try hitRecord(text, needle, hit));
+    var progress: state.Progress = .{};
+    while (rest.next()) |hit| {
+        try progress.add(1);
+        try calling.appendCounted(hits, try hitRecord(text, needle, hit));
+    }
     return result(hits, text);
 }
 

@@ -207,11 +207,16 @@ pub fn replace(args: []const Value) Error!Value {
     try string.checkSize(size);
     try calling.afford(text.chars + chars);
     const result = try calling.allocText(size, chars);
-    var pieces = search.Pieces.init(text.bytes(), old.bytes());
-    var at: usize = put(result, 0, pieces.next().?);
-    while (pieces.next()) |piece| {
-        at += put(result, at, new.bytes());
-        at += put(result, at, piece);
+    {
+        errdefer result.release();
+        var pieces = search.Pieces.init(text.bytes(), old.bytes());
+        var at: usize = put(result, 0, pieces.next().?);
+        var progress: state.Progress = .{};
+        while (pieces.next()) |piece| {
+            try progress.add(1);
+            at += put(result, at, new.bytes());
+            at += put(result, at, piece);
+        }
     }
     return calling.textResult(result, text.chars + chars);
 }

@@ -4,6 +4,7 @@
 //! collects the instruction's answers: the value or wrapper to go on with, or, for an answer that broke a
 //! limit, an `unbound` value whose `aux` names the limit. Numbers run from 1 through the whole block.
 
+const std = @import("std");
 const heap = @import("heap.zig");
 const state = @import("state.zig");
 const string = @import("string.zig");
@@ -94,10 +95,11 @@ fn add(made: Request) void {
 }
 
 fn reserve(room: u32) Error!void {
+    const size = std.math.mul(usize, room, @sizeOf(Request)) catch return error.OutOfMemory;
     const memory = if (table_cap == 0)
-        try heap.alloc(room * @sizeOf(Request))
+        try heap.alloc(size)
     else
-        try heap.realloc(@ptrCast(@alignCast(table)), table_cap * @sizeOf(Request), room * @sizeOf(Request));
+        try heap.realloc(@ptrCast(@alignCast(table)), table_cap * @sizeOf(Request), size);
     table = @ptrCast(memory);
     table_cap = room;
 }

@@ -203,7 +203,8 @@ fn Table(comptime Item: type) type {
 
         fn grow(self: *Self) Error!void {
             const size = @max(256, self.items.len * 2);
-            const memory: [*]Item = @ptrCast(try heap.allocMessage(size * @sizeOf(Item)));
+            const bytes = std.math.mul(usize, size, @sizeOf(Item)) catch return error.OutOfMemory;
+            const memory: [*]Item = @ptrCast(try heap.allocMessage(bytes));
             const old = self.items;
             self.items = memory[0..size];
             @memset(self.items, .{});
@@ -234,10 +235,11 @@ pub fn Growing(comptime Item: type) type {
         pub fn add(self: *Self, item: Item) Error!void {
             if (self.len == self.items.len) {
                 const room = self.len * 2 + 64;
+                const size = std.math.mul(usize, room, @sizeOf(Item)) catch return error.OutOfMemory;
                 const memory: [*]Item = @ptrCast(if (self.len == 0)
-                    try heap.allocMessage(room * @sizeOf(Item))
+                    try heap.allocMessage(size)
                 else
-                    try heap.reallocMessage(@ptrCast(@alignCast(self.items.ptr)), self.items.len * @sizeOf(Item), room * @sizeOf(Item)));
+                    try heap.reallocMessage(@ptrCast(@alignCast(self.items.ptr)), self.items.len * @sizeOf(Item), size));
                 self.items = memory[0..room];
             }
             self.items[self.len] = item;

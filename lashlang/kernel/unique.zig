@@ -30,6 +30,7 @@ pub fn unique(args: []const Value) Error!Value {
     Memo.clear();
     progress = .{};
     for (xs.slice()) |item| {
+        try progress.add(1);
         if (try table.add(result, item)) try calling.append(result, item.retain());
     }
     state.spend(xs.len * 2);

@@ -89,7 +89,7 @@ def as_event(event: RlmTrajectoryEntry | RlmSeed | RlmGlobalsPatch | RlmDiagnost
 
 
 def read_event(record: object) -> RlmTrajectoryEntry | RlmSeed | RlmGlobalsPatch | RlmDiagnostic | None:
-    """The event in a session's record, None where it is none of this mode; pydantic.ValidationError for a broken one."""
+    """The event in a record, None where it is none of this mode; pydantic.ValidationError for a broken one."""
     if not isinstance(record, SessionEvent.Mode) or record.mode_id != MODE_ID:
         return None
     return _ADAPTER.validate_python(record.payload)
