@@ -6,6 +6,8 @@
 
 const std = @import("std");
 const heap = @import("heap.zig");
+const record_file = @import("record.zig");
+const runs = @import("bytes.zig");
 const string = @import("string.zig");
 const utf8 = @import("utf8.zig");
 const value = @import("value.zig");
@@ -15,6 +17,7 @@ const dump = @import("dump.zig");
 const requests = @import("requests.zig");
 const state = @import("state.zig");
 
+const Entry = record_file.Entry;
 const List = value.List;
 const Record = value.Record;
 const Reader = wire.Reader;
@@ -39,10 +42,8 @@ pub fn readShared(reader: *Reader, source_count: u32) Error!void {
     shared = &.{};
     charted = &.{};
     if (count == 0) return;
-    const memory: [*]Value = @ptrCast(try heap.allocMessage(count * @sizeOf(Value)));
-    shared = memory[0..count];
-    const charts: [*]Chart = @ptrCast(try heap.allocMessage(count * @sizeOf(Chart)));
-    charted = charts[0..count];
+    shared = try allocItems(Value, count);
+    charted = try allocItems(Chart, count);
     @memset(charted, .{});
     for (shared) |*slot| {
         slot.* = try read(reader);
@@ -53,7 +54,9 @@ pub fn readShared(reader: *Reader, source_count: u32) Error!void {
 /// Read the variables into an empty record.
 pub fn readVariables(reader: *Reader, variables: *Record) Error!void {
     for (0..try reader.mapping()) |_| {
-        const name = try readKey(reader);
+        var entry: Entry = undefined;
+        try keyOf(reader, &entry);
+        const name = entry.key;
         if (!isName(name.bytes()) or variables.find(name) != null) return error.Malformed;
         try variables.insert(name, try read(reader));
         name.release();
@@ -81,124 +84,225 @@ pub fn finish() void {
     shared_len = 0;
 }
 
+fn allocItems(comptime Item: type, count: usize) error{OutOfMemory}![]Item {
+    const size = std.math.mul(usize, count, @sizeOf(Item)) catch return error.OutOfMemory;
+    const memory: [*]Item = @ptrCast(try heap.allocMessage(size));
+    return memory[0..count];
+}
+
 fn freeItems(comptime Item: type, items: []Item) void {
     if (items.len > 0) heap.freeMessage(@ptrCast(@alignCast(items.ptr)), items.len * @sizeOf(Item));
 }
 
-const Frame = struct { container: Value, left: u32, key: ?*Str };
-var frames: [text_form.depth_max + 1]Frame = undefined;
+// Everything down to `rare` is done for every single value. A result together with an error that may come instead goes
+// through memory, written in parts and read as a whole, and for that a processor has to wait. So these functions put
+// what they make into its place and return errors alone.
+
+/// The containers that are being filled, outermost first, and how many these are; the last place is for one too many.
+var open: [text_form.depth_max + 1]Value = undefined;
+var depth: usize = 0;
 
 /// The value that follows, owned.
 pub fn read(reader: *Reader) Error!Value {
-    var depth: usize = 0;
-    while (true) {
-        var item: Value = undefined;
-        if (try container(reader)) |opened| {
-            if (depth == text_form.depth_max) return error.Malformed;
-            if (opened.left > 0) {
-                frames[depth] = opened;
-                depth += 1;
-                if (opened.container.tag == .record) frames[depth - 1].key = try readKey(reader);
-                continue;
-            }
-            item = opened.container;
-        } else item = try scalar(reader);
-        while (depth > 0) {
-            const frame = &frames[depth - 1];
-            // What a reference leads to brings its own depth.
-            if (item.height() + depth > text_form.depth_max) return error.Malformed;
-            if (frame.key) |key| {
-                if (frame.container.asRecord().find(key) != null) return error.Malformed;
-                try frame.container.asRecord().insert(key, item);
-                key.release();
-            } else frame.container.asList().appendReserved(item);
-            frame.left -= 1;
-            if (frame.left > 0) {
-                if (frame.container.tag == .record) frame.key = try readKey(reader);
-                break;
-            }
-            item = frame.container;
-            depth -= 1;
-        } else return item;
+    var outermost: Value = undefined;
+    depth = 0;
+    try item(reader, &outermost);
+    while (depth > 0) {
+        const level = depth;
+        const innermost = open[level - 1];
+        switch (innermost.tag) {
+            .list => try fillList(reader, innermost.asList()),
+            else => try fillRecord(reader, innermost.asRecord()),
+        }
+        if (depth > level) continue;
+        depth -= 1;
+        if (depth == 0) break;
+        // It took its place when it was empty; only now is it known how high it is.
+        const around = open[depth - 1];
+        if (around.tag == .list) around.asList().note(innermost) else around.asRecord().note(innermost);
+    }
+    return outermost;
+}
+
+/// Read items into a list until it is full, or until one is opened that has to be filled first.
+fn fillList(reader: *Reader, list: *List) Error!void {
+    // A copy, which the compiler keeps in registers.
+    var in = reader.*;
+    const level = depth;
+    while (list.len < list.cap) {
+        const slot = &list.items[list.len];
+        try item(&in, slot);
+        list.len += 1;
+        if (isPlain(slot.*)) continue;
+        try checkHeight(slot.*, level);
+        list.note(slot.*);
+        if (depth > level) break;
+    }
+    reader.at = in.at;
+}
+
+/// As `fillList`, for the entries of a record.
+fn fillRecord(reader: *Reader, record: *Record) Error!void {
+    var in = reader.*;
+    const level = depth;
+    while (record.len < record.cap) {
+        const entry = &record.entries[record.len];
+        try keyOf(&in, entry);
+        const slot = &entry.value;
+        try item(&in, slot);
+        if (!record.admit()) return error.Malformed;
+        if (isPlain(slot.*)) continue;
+        try checkHeight(slot.*, level);
+        record.note(slot.*);
+        if (depth > level) break;
+    }
+    reader.at = in.at;
+}
+
+/// Whether a value makes no difference to the height of the container around it, nor to whether projections are inside.
+inline fn isPlain(v: Value) bool {
+    return v.tag.isScalar() or v.tag == .string;
+}
+
+/// Check the height of a value in a container of this level: what a reference leads to brings its own.
+inline fn checkHeight(v: Value, level: usize) Error!void {
+    if (v.height() + level > text_form.depth_max) return error.Malformed;
+}
+
+/// Read the key of an entry.
+inline fn keyOf(in: *Reader, entry: *Entry) Error!void {
+    if (in.at == in.input.len) return error.Malformed;
+    const head = in.input[in.at];
+    in.at += 1;
+    var key: Value = undefined;
+    switch (head) {
+        0xa0...0xbf => try textOf(in, head & 31, &key),
+        0xd4 => try reference(in, u8, &key),
+        0xd5 => try reference(in, u16, &key),
+        0xd9 => try textOf(in, try number(in, u8), &key),
+        else => in.at = try rare(in.*, &key),
+    }
+    if (key.tag != .string) return error.Malformed;
+    entry.key = key.asStr();
+    entry.hash = entry.key.hashed();
+}
+
+/// Read the value that follows; a container that is not empty is only opened.
+inline fn item(in: *Reader, slot: *Value) Error!void {
+    if (in.at == in.input.len) return error.Malformed;
+    const head = in.input[in.at];
+    in.at += 1;
+    switch (head) {
+        0x00...0x7f, 0xe0...0xff => slot.* = Value.fromInt(@as(i8, @bitCast(head))),
+        0x80...0x8f => try openRecord(in, head & 15, slot),
+        0x90...0x9f => try openList(in, head & 15, slot),
+        0xa0...0xbf => try textOf(in, head & 31, slot),
+        0xc0 => slot.* = Value.null,
+        0xc2, 0xc3 => slot.* = Value.fromBool(head == 0xc3),
+        0xcb => slot.* = wire.float(@bitCast(try number(in, u64))),
+        0xd2 => slot.* = Value.fromInt(try number(in, i32)),
+        0xd4 => try reference(in, u8, slot),
+        0xd5 => try reference(in, u16, slot),
+        0xd6 => try reference(in, u32, slot),
+        0xd9 => try textOf(in, try number(in, u8), slot),
+        0xda => try textOf(in, try number(in, u16), slot),
+        0xdb => try textOf(in, try number(in, u32), slot),
+        0xdc => try openList(in, try number(in, u16), slot),
+        0xdd => try openList(in, try number(in, u32), slot),
+        0xde => try openRecord(in, try number(in, u16), slot),
+        0xdf => try openRecord(in, try number(in, u32), slot),
+        else => in.at = try rare(in.*, slot),
     }
 }
 
-fn container(reader: *Reader) Error!?Frame {
-    switch (try reader.peek()) {
-        0x90...0x9f, 0xdc, 0xdd => {
-            const count = try reader.array();
-            if (count > reader.input.len - reader.at) return error.Malformed;
-            return .{ .container = Value.fromList(try List.create(count)), .left = count, .key = null };
-        },
-        0x80...0x8f, 0xde, 0xdf => {
-            const count = try reader.mapping();
-            if (count > (reader.input.len - reader.at) / 2) return error.Malformed;
-            return .{ .container = Value.fromRecord(try Record.create(count)), .left = count, .key = null };
-        },
-        else => return null,
+inline fn number(in: *Reader, comptime T: type) Error!T {
+    const size = @sizeOf(T);
+    if (in.input.len - in.at < size) return error.Malformed;
+    defer in.at += size;
+    return std.mem.readInt(T, in.input[in.at..][0..size], .big);
+}
+
+/// Read a text of so many bytes.
+inline fn textOf(in: *Reader, size: usize, slot: *Value) Error!void {
+    if (in.input.len - in.at < size) return error.Malformed;
+    const from = in.input[in.at..].ptr;
+    in.at += size;
+    if (size > 1) {
+        const made = string.take(size) orelse return error.OutOfMemory;
+        slot.* = Value.fromStr(made);
+        // The text was made with as many code points as bytes.
+        if (!runs.copyAscii(made.ptr, from, size)) try made.checkBytes();
+    } else if (size == 0) {
+        slot.* = Value.fromStr(string.empty());
+    } else if (from[0] < 0x80) {
+        slot.* = Value.fromStr(string.ascii(from[0]));
+    } else return error.Malformed;
+}
+
+/// Read an extension whose inside is a number: a reference to a shared part, or nothing that `item` knows.
+inline fn reference(in: *Reader, comptime T: type, slot: *Value) Error!void {
+    const size = 1 + @sizeOf(T);
+    if (in.input.len - in.at < size) return error.Malformed;
+    const bytes = in.input[in.at..][0..size];
+    if (bytes[0] != dump.ext_reference) {
+        in.at = try rare(in.*, slot);
+        return;
     }
+    in.at += size;
+    const which = std.mem.readInt(T, bytes[1..], .big);
+    if (which >= shared_len) return error.Malformed;
+    slot.* = shared[which].retain();
 }
 
-fn readKey(reader: *Reader) Error!*Str {
-    const key = try scalar(reader);
-    return if (key.tag == .string) key.asStr() else error.Malformed;
+/// Open a list of so many items. No more room is made for it than the bytes that remain can fill.
+inline fn openList(in: *const Reader, count: u32, slot: *Value) Error!void {
+    if (count > in.input.len - in.at) return error.Malformed;
+    slot.* = Value.fromList(try List.create(count));
+    if (count > 0) push(slot.*);
 }
 
-fn scalar(reader: *Reader) Error!Value {
-    switch (try reader.peek()) {
-        0xa0...0xbf, 0xd9, 0xda, 0xdb => return Value.fromStr(try copied(try reader.text())),
-        0xd4, 0xd5, 0xd6, 0xd8 => |head| {
-            if (reader.input.len - reader.at < 2) return error.Malformed;
-            switch (reader.input[reader.at + 1]) {
-                dump.ext_reference => return (try referred(try payload(reader, head))).retain(),
-                dump.ext_slice => return Value.fromStr(try slice(try payload(reader, head))),
-                else => {},
-            }
-        },
-        else => {},
+/// As `openList`, for a record of so many entries.
+inline fn openRecord(in: *const Reader, count: u32, slot: *Value) Error!void {
+    if (count > (in.input.len - in.at) / 2) return error.Malformed;
+    const record = try Record.create(count);
+    if (count > record_file.linear_max) try record.reserve(count);
+    slot.* = Value.fromRecord(record);
+    if (count > 0) push(slot.*);
+}
+
+fn push(container: Value) void {
+    open[depth] = container;
+    depth += 1;
+}
+
+/// Read a value of another form, whose first byte `from` is just behind. Gives the place where the next one begins.
+noinline fn rare(from: Reader, slot: *Value) Error!usize {
+    var reader: Reader = .{ .input = from.input, .at = from.at - 1 };
+    const ahead = reader.input[reader.at..];
+    if (ahead.len >= 18 and ahead[0] == 0xd8 and ahead[1] == dump.ext_slice) {
+        slot.* = Value.fromStr(try slice(ahead[2..18]));
+        return reader.at + 18;
     }
-    const v = try reader.scalar(.unlimited);
-    if (v.tag == .projection and v.asProjection().ref >= sources) return error.Malformed;
-    return v;
+    slot.* = try reader.scalar(.unlimited);
+    if (slot.tag == .projection and slot.asProjection().ref >= sources) return error.Malformed;
+    return reader.at;
 }
 
-/// The inside of an extension of fixed size, which is stepped over.
-fn payload(reader: *Reader, head: u8) error{Malformed}![]const u8 {
-    reader.at += 2;
-    return reader.bytes(switch (head) {
-        0xd4 => 1,
-        0xd5 => 2,
-        0xd6 => 4,
-        else => 16,
-    });
-}
-
-fn copied(text: []const u8) Error!*Str {
-    return if (text.len < 2) string.copy(text) else string.copyUnlimited(text);
-}
-
-/// The shared part of a number, borrowed.
-fn referred(digits: []const u8) Error!Value {
-    var number: u32 = 0;
-    if (digits.len > 4) return error.Malformed;
-    for (digits) |digit| number = number << 8 | digit;
-    return if (number < shared_len) shared[number] else error.Malformed;
-}
-
+/// The slice of a shared text that an extension describes.
 fn slice(inside: []const u8) Error!*Str {
     var parts: Reader = .{ .input = inside };
     if (try parts.array() != 3) return error.Malformed;
-    const number = try parts.small();
+    const which = try parts.small();
     const start = try parts.small();
     const size = try parts.small();
-    if (number >= shared_len or shared[number].tag != .string) return error.Malformed;
-    const text = shared[number].asStr();
+    if (which >= shared_len or shared[which].tag != .string) return error.Malformed;
+    const text = shared[which].asStr();
     const all = text.bytes();
     if (start > all.len or size > all.len - start) return error.Malformed;
     const end = start + size;
     if (!startsCodePoint(all, start) or !startsCodePoint(all, end)) return error.Malformed;
     if (text.isAscii()) return text.part(start, end, size);
-    const chart = &charted[number];
+    const chart = &charted[which];
     try chart.draw(all);
     return text.part(start, end, chart.before(all, end) - chart.before(all, start));
 }
@@ -215,9 +319,7 @@ const Chart = struct {
 
     fn draw(self: *Chart, text: []const u8) error{OutOfMemory}!void {
         if (self.counts.len > 0) return;
-        const size = text.len / stride + 1;
-        const memory: [*]u32 = @ptrCast(try heap.allocMessage(size * 4));
-        self.counts = memory[0..size];
+        self.counts = try allocItems(u32, text.len / stride + 1);
         var total: u32 = 0;
         for (self.counts, 0..) |*count, i| {
             count.* = total;
@@ -240,16 +342,20 @@ const Chart = struct {
 pub fn readRoot(reader: *Reader) Error!Value {
     switch (try reader.peek()) {
         0xd4 => if (reader.input.len - reader.at > 2 and reader.input[reader.at + 1] == dump.ext_special) {
-            const mark = (try payload(reader, 0xd4))[0];
+            const mark = reader.input[reader.at + 2];
+            reader.at += 3;
             if (mark == 0xc0) return .{ .tag = .unbound, .aux = dump.unbound_mark };
             return if (mark < state.limit_count) .{ .tag = .unbound, .aux = mark } else error.Malformed;
         },
         0xc9 => if (reader.input.len - reader.at > 6 and reader.input[reader.at + 5] == dump.ext_special) {
             reader.at += 6;
-            const text = Value.fromStr(try copied(try reader.text()));
-            return requests.failureMark(text);
+            return requests.failureMark(Value.fromStr(try copied(try reader.text())));
         },
         else => {},
     }
     return read(reader);
+}
+
+fn copied(text: []const u8) Error!*Str {
+    return if (text.len < 2) string.copy(text) else string.copyUnlimited(text);
 }

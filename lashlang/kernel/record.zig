@@ -155,6 +155,32 @@ pub const Record = extern struct {
         self.note(item);
     }
 
+    /// Take in the entry that was written behind the last one, where `reserve` has made room; whether its key is new.
+    /// Otherwise nothing has changed. What its value says about the record is left to `note`.
+    pub inline fn admit(self: *Record) bool {
+        const entry = &self.entries[self.len];
+        if (self.index_cap > 0) {
+            if (!self.claimSlot(self.len)) return false;
+        } else for (self.slice()) |*other| {
+            if (other.hash == entry.hash and other.key.eql(entry.key)) return false;
+        }
+        self.len += 1;
+        return true;
+    }
+
+    /// Enter an entry into the index; whether its key was not there yet.
+    fn claimSlot(self: *Record, i: u32) bool {
+        const entry = &self.entries[i];
+        const mask = self.index_cap - 1;
+        var slot = entry.hash & mask;
+        while (self.index[slot] != 0) : (slot = (slot + 1) & mask) {
+            const other = &self.entries[self.index[slot] - 1];
+            if (other.hash == entry.hash and other.key.eql(entry.key)) return false;
+        }
+        self.index[slot] = i + 1;
+        return true;
+    }
+
     /// Make room for `more` further entries, index included, so that inserting them cannot fail.
     pub fn reserve(self: *Record, more: usize) Error!void {
         const total = @as(u64, self.len) + more;
@@ -302,5 +328,30 @@ test "entries keep their order and are found before and after the index exists" 
     try std.testing.expectEqual(@as(?u32, 999), other.findBytes("k999"));
     r.release();
     other.release();
+    try std.testing.expectEqual(@as(u64, 0), heap.used());
+}
+
+test "an entry is admitted once, before and after the index exists" {
+    heap.reset();
+    heap.init(64 << 20);
+    for ([_]u32{ 1, linear_max, linear_max + 1, 1000 }) |count| {
+        const r = try Record.create(count);
+        try r.reserve(count);
+        var buffer: [16]u8 = undefined;
+        for (0..count) |i| {
+            // Every key but the first is tried after one that is there already.
+            for ([_]usize{ i / 2, i }) |number| {
+                const key = try string.copy(try std.fmt.bufPrint(&buffer, "k{d}", .{number}));
+                r.entries[r.len] = .{ .key = key, .hash = key.hashed(), .value = Value.fromInt(@intCast(i)) };
+                const before = r.len;
+                try std.testing.expectEqual(number >= before, r.admit());
+                if (r.len == before) key.release();
+            }
+            const added = try std.fmt.bufPrint(&buffer, "k{d}", .{i});
+            try std.testing.expectEqual(@as(?u32, @intCast(i)), r.findBytes(added));
+        }
+        try std.testing.expectEqual(count, r.len);
+        r.release();
+    }
     try std.testing.expectEqual(@as(u64, 0), heap.used());
 }

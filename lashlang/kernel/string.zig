@@ -144,6 +144,12 @@ pub const Str = extern struct {
         return std.mem.eql(u8, a.bytes(), b.bytes());
     }
 
+    /// Count the code points of bytes that may be anything; `Malformed` where they are not UTF-8.
+    pub noinline fn checkBytes(self: *Str) error{Malformed}!void {
+        if (!utf8.isValid(self.bytes())) return error.Malformed;
+        self.chars = @intCast(utf8.count(self.bytes()));
+    }
+
     /// Byte offset of a code point index, which must be at most `chars`.
     pub fn offsetOf(self: *Str, index: u32) u32 {
         if (self.isAscii()) return index;
@@ -318,7 +324,7 @@ pub fn allocUnlimited(size: usize) Error!*Str {
 }
 
 /// As `allocUnlimited`, null when there is no memory.
-inline fn take(size: usize) ?*Str {
+pub inline fn take(size: usize) ?*Str {
     if (size > short_max) return takeLong(size);
     const block = std.mem.alignForward(usize, @sizeOf(Str) + @as(usize, @max(size, 8)), 16);
     const memory = heap.allocOrNull(block) orelse return null;

@@ -348,7 +348,7 @@ pub const Reader = struct {
 };
 
 /// A float from outside, made canonical; `aux` remembers that it was written as one (see image_shape.zig).
-fn float(x: f64) Value {
+pub fn float(x: f64) Value {
     var v = Value.fromFloat(x);
     if (v.tag == .int) v.aux = image_shape.not_plain;
     return v;
