@@ -36,27 +36,33 @@ pub const head_room = writing.head_room;
 const Frame = struct { container: Value, left: u32, key: ?*Str };
 var frames: [depth_max]Frame = undefined;
 
-/// Recently seen keys, so that the records of one document share theirs.
-const cached_keys = 256;
-var key_cache: [cached_keys]?*Str = @splat(null);
+/// Recently seen keys, so that the records of one document share theirs. Several have a place in common: with one to a
+/// place, two keys of the same records would often take turns there, and none would be shared.
+const key_places = 64;
+const keys_in_place = 4;
+var key_cache: [key_places][keys_in_place]?*Str = @splat(@splat(null));
 
 /// Forget the shared keys.
 pub fn clearKeys() void {
-    for (&key_cache) |*slot| {
-        if (slot.*) |key| key.release();
-        slot.* = null;
+    for (&key_cache) |*place| {
+        for (place) |kept| if (kept) |key| key.release();
+        place.* = @splat(null);
     }
 }
 
 fn sharedKey(bytes: []const u8, trust: Trust) state.Error!*Str {
     if (bytes.len > 64) return newText(bytes, trust);
     const hash = string.hashOf(bytes);
-    const slot = &key_cache[hash % cached_keys];
-    if (slot.*) |key| if (key.hashed() == hash and std.mem.eql(u8, key.bytes(), bytes)) return key.retain();
+    const place = &key_cache[hash % key_places];
+    for (place) |kept| {
+        const key = kept orelse break;
+        if (key.hashed() == hash and std.mem.eql(u8, key.bytes(), bytes)) return key.retain();
+    }
     const key = try newText(bytes, trust);
     _ = key.hashed();
-    if (slot.*) |old| old.release();
-    slot.* = key.retain();
+    if (place[keys_in_place - 1]) |oldest| oldest.release();
+    std.mem.copyBackwards(?*Str, place[1..], place[0 .. keys_in_place - 1]);
+    place[0] = key.retain();
     return key;
 }
 
@@ -426,6 +432,33 @@ test "values survive writing and reading" {
     v.release();
     writer.deinit();
     again.deinit();
+    clearKeys();
+    try std.testing.expectEqual(@as(u64, 0), heap.used());
+}
+
+test "keys of records that follow one another are shared, also those whose hashes end alike" {
+    heap.reset();
+    heap.init(16 << 20);
+    var input: [keys_in_place * 8 * 2 + 3]u8 = undefined;
+    var out: std.Io.Writer = .fixed(&input);
+    try out.writeAll("\x92");
+    for (0..2) |_| {
+        try out.writeByte(0x80 | keys_in_place);
+        var number: u32 = 0;
+        var found: usize = 0;
+        while (found < keys_in_place) : (number += 1) {
+            var buffer: [6]u8 = undefined;
+            const key = try std.fmt.bufPrint(&buffer, "k{d:0>5}", .{number});
+            if (string.hashOf(key) % (4 * key_places) != 7) continue;
+            try out.print("\xa6{s}\x01", .{key});
+            found += 1;
+        }
+    }
+    var reader: Reader = .{ .input = out.buffered() };
+    const v = try reader.val(.limited);
+    const first, const second = .{ v.asList().items[0].asRecord(), v.asList().items[1].asRecord() };
+    for (first.slice(), second.slice()) |*one, *other| try std.testing.expectEqual(one.key, other.key);
+    v.release();
     clearKeys();
     try std.testing.expectEqual(@as(u64, 0), heap.used());
 }
