@@ -75,7 +75,7 @@ fn isName(text: []const u8) bool {
 
 /// Let go of the shared parts: what is used of them has its references.
 pub fn finish() void {
-    for (shared) |v| v.release();
+    for (shared[0..shared_len]) |v| v.release();
     for (charted) |*chart| chart.clear();
     freeItems(Value, shared);
     freeItems(Chart, charted);

@@ -116,6 +116,20 @@ test "values are nested as deep as values may be and no deeper, references inclu
     try refused(shared, lists[1..] ++ "\xd4\x03\x00");
 }
 
+test "of shared parts that cannot all be read, those that were are let go" {
+    heap.reset();
+    heap.init(64 << 20);
+    const count = 40;
+    // The memory that the parts are given next has something in it.
+    const before = try heap.allocMessage(count * @sizeOf(Value));
+    @memset(before[0 .. count * @sizeOf(Value)], 0xaa);
+    heap.freeMessage(before, count * @sizeOf(Value));
+    var reader: wire.Reader = .{ .input = .{ 0xdc, 0, count } ++ "\xa3key\xc1" ++ "\x00" ** count };
+    try std.testing.expectError(error.Malformed, load.readShared(&reader, 0));
+    load.finish();
+    try std.testing.expectEqual(@as(u64, 0), heap.used());
+}
+
 test "every allocation may fail" {
     const indexed = "\xde\x00\x09\xa2k0\x01\xa2k1\x01\xa2k2\x01\xa2k3\x01\xa2k4\x01" ++
         "\xa2k5\x01\xa2k6\x01\xa2k7\x01\xa2k8\x01";
