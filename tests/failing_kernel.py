@@ -48,7 +48,7 @@ class FailingLink:
         """See `Link`."""
         return self._exports["memory"].data_len(self._store)
 
-    def populate(self, size: int) -> None:
+    def populate(self, start: int, size: int) -> None:
         """See `Link`; here pages come one by one."""
 
     def close(self) -> None:
@@ -65,9 +65,13 @@ class FailingLink:
 
 
 class FailingKernel:
-    """Takes the place of `lashlang.vm.engine.Kernel`; `link` is the one made last."""
+    """Takes the place of `lashlang.vm.engine.Kernel`; `link` is the one made last.
+
+    Of instances yet to be made all allocations after `first` fail, none where it is negative.
+    """
 
     link: FailingLink
+    first: int = -1
 
     def __init__(self, file: Path) -> None:
         config = wasmtime.Config()
@@ -78,4 +82,5 @@ class FailingKernel:
     def instantiate(self, memory: int) -> Instance:
         """See `Kernel`."""
         self.link = FailingLink(self._engine, self._module, memory)
+        self.link.fail_after(self.first)
         return Instance(self.link)

@@ -31,6 +31,9 @@ const page_size = 64 * 1024;
 const grow_least = 4 * page_size;
 const grow_most = 128 * page_size;
 
+/// A large memory is made accessible in steps of this size, so that its system can back it by pages as large.
+const large_page = 2 << 20;
+
 /// Two-level bins: the first level is the power of two, the second its eighth.
 const first_levels = 32;
 const second_bits = 3;
@@ -432,9 +435,15 @@ fn commit(bytes: u64) Error!void {
         const have: u64 = @as(u64, @wasmMemorySize(0)) * page_size;
         const want = @as(u64, base) + bytes;
         if (want <= have) return;
-        const pages = (want - have + page_size - 1) / page_size;
-        if (pages > 65536 or @wasmMemoryGrow(0, @intCast(pages)) < 0) return error.OutOfMemory;
+        if (grown(std.mem.alignForward(u64, want, large_page) - have)) return;
+        if (!grown(want - have)) return error.OutOfMemory;
     } else if (bytes > native_region - 64) return error.OutOfMemory;
+}
+
+/// Make so many bytes more of the linear memory accessible, if the host grants them.
+fn grown(more: u64) bool {
+    const pages = (more + page_size - 1) / page_size;
+    return pages <= 65536 and @wasmMemoryGrow(0, @intCast(pages)) >= 0;
 }
 
 fn takeLast(wanted: u32) ?u32 {

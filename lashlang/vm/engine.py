@@ -64,8 +64,8 @@ class Link(Protocol):
         """Present size of the linear memory in bytes."""
         ...
 
-    def populate(self, size: int) -> None:
-        """The first `size` bytes of the memory are going to be written: have them ready."""
+    def populate(self, start: int, size: int) -> None:
+        """The memory is going to be written from `start` on: have so many bytes of it ready."""
         ...
 
     def close(self) -> None:
@@ -109,7 +109,7 @@ class PublicLink:
         """See `Link`."""
         return self._memory.data_len(self._store)
 
-    def populate(self, size: int) -> None:
+    def populate(self, start: int, size: int) -> None:
         """See `Link`; there is nothing public to do it with."""
 
     def close(self) -> None:
@@ -298,8 +298,8 @@ class Instance:
             if size > self._size and not link.reserve(room) and not link.reserve(size):
                 raise MemoryError("the copy does not fit the machine's memory")
             self._refresh(link)
-            link.populate(size)
             for start, stretch in contents:
+                link.populate(start, len(stretch))
                 self._view[start : start + len(stretch)] = stretch
 
     def _alive(self) -> Link:
@@ -310,6 +310,17 @@ class Instance:
             raise KernelFault(self._fault)
         return link
 
+    def _make_room(self, link: Link, length: int) -> None:
+        """Have the kernel take an input longer than usual; MemoryError where it cannot."""
+        if not link.reserve(length):
+            raise MemoryError("the input does not fit the machine's memory")
+        self._refresh(link)
+        # What is made of the input takes as much again, most likely right behind it.
+        start = self._io[0]
+        end = min(start + 2 * length, SMALL_MEMORY, self._size)
+        if start < end:
+            link.populate(start, end - start)
+
     def _exchange(self, operation: int, data: bytes, decode: Callable[[memoryview], T]) -> tuple[int, T]:
         try:
             link = self._link
@@ -317,11 +328,9 @@ class Instance:
                 link = self._alive()
             io = self._io
             length = len(data)
-            if length > io[1] and not link.reserve(length):
-                raise MemoryError("the input does not fit the machine's memory")
+            if length > io[1]:
+                self._make_room(link, length)
             start = io[0]
-            if start + length > self._size:
-                self._refresh(link)
             self._view[start : start + length] = data
             status = link.command(operation, length)
             start = io[2]

@@ -130,10 +130,11 @@ class Native:
             if self._madvise is not None:
                 self._madvise(base + SMALL_MEMORY, _SLOT_RESERVED - (2 << 30), _MADV_HUGEPAGE)
 
-    def populate(self, base: int, size: int) -> None:
-        """Have the system provide the pages of a beginning at once, where it can (Linux 5.14), before a copy."""
+    def populate(self, address: int, size: int) -> None:
+        """Have the system provide all pages of a stretch at once, where it can (Linux 5.14), before it is written."""
         if self._madvise is not None:
-            self._madvise(base, size, _MADV_POPULATE_WRITE)
+            before = address % mmap.PAGESIZE
+            self._madvise(address - before, size + before, _MADV_POPULATE_WRITE)
 
     def link(self, memory: int) -> NativeLink:
         """A new instance of the module, its memory limited to so many bytes; KernelFault when that fails."""
@@ -229,9 +230,9 @@ class NativeLink:
         """See `Link`."""
         return self._native.memory_data_size(self._context, self._memory)
 
-    def populate(self, size: int) -> None:
+    def populate(self, start: int, size: int) -> None:
         """See `Link`."""
-        self._native.populate(self.base, size)
+        self._native.populate(self.base + start, size)
 
     def close(self) -> None:
         """See `Link`."""

@@ -97,6 +97,12 @@ def test_both_links_survive_the_growth_of_memory(instance: Instance) -> None:
     assert run(instance, Command.GET, ["small"]) == (Status.OK, [True, 1])
 
 
+def test_a_memory_that_cannot_grow_by_a_whole_step_grows_by_what_is_needed() -> None:
+    instance = Kernel.shared().instantiate(7 << 19)
+    run(instance, Command.CONFIGURE, lashlang.Limits().as_list())
+    assert run(instance, Command.GET, ["n" * 2_600_000]) == (Status.OK, [False, None])
+
+
 def test_the_links_give_the_same_numbers_and_bytes(toy: Kernel) -> None:
     answers = [
         [
