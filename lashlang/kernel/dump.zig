@@ -24,7 +24,7 @@ pub const ext_slice = 4;
 pub const ext_special = 5;
 
 /// A piece is at least this long, unless it is the last.
-const piece = 1 << 20;
+const piece = 1 << 17;
 
 const Open = struct { container: Value, next: u32 };
 /// The containers being written, outermost first.
@@ -40,7 +40,8 @@ pub var roots: sharing.Growing(Value) = .{};
 
 /// Give up the snapshot being written, if there is one.
 pub fn cancel() void {
-    if (stage == .nothing) return;
+    // Values are collected before anything is begun, and memory may have ended meanwhile.
+    if (stage == .nothing and roots.items.len == 0) return;
     stage = .nothing;
     depth = 0;
     roots.clear();
@@ -107,27 +108,34 @@ fn nextRoot(out: *wire.Writer) state.Error!bool {
     return false;
 }
 
-/// Write the next part of the innermost open container.
+/// Write on in the innermost open container: to its end, up to a container in it, or until a piece is full.
 fn proceed(out: *wire.Writer) state.Error!void {
-    const top = &stack[depth - 1];
-    const i = top.next;
-    top.next += 1;
+    const level = depth;
+    const top = &stack[level - 1];
     if (top.container.tag == .list) {
-        const list = top.container.asList();
-        if (i < list.len) return put(out, list.items[i]);
+        const items = top.container.asList().slice();
+        while (top.next < items.len) {
+            const item = items[top.next];
+            top.next += 1;
+            try put(out, item);
+            if (depth > level or out.len >= piece) return;
+        }
     } else {
-        const record = top.container.asRecord();
-        if (i < record.len) {
-            const entry = &record.entries[i];
+        const entries = top.container.asRecord().slice();
+        while (top.next < entries.len) {
+            const entry = &entries[top.next];
+            top.next += 1;
             try put(out, Value.fromStr(entry.key));
-            return put(out, entry.value);
+            try put(out, entry.value);
+            if (depth > level or out.len >= piece) return;
         }
     }
     depth -= 1;
 }
 
 /// Write a value where it stands: as a reference, if it is shared.
-fn put(out: *wire.Writer, v: Value) state.Error!void {
+inline fn put(out: *wire.Writer, v: Value) state.Error!void {
+    if (!v.isObject()) return out.scalar(v, .exact);
     const number = sharing.numberOf(v);
     return if (number == sharing.none) content(out, v) else reference(out, number);
 }

@@ -100,67 +100,83 @@ fn isWhole(text: *Str) bool {
     return if (sliceOf(text)) |part| part.is_whole else false;
 }
 
-const Open = struct { container: Value, next: u32 };
+const Open = struct { container: Value, next: u32 = 0 };
+/// The containers being walked over, outermost first.
 var stack: [text_form.depth_max + 8]Open = undefined;
+var depth: usize = 0;
 
 /// Take all that a value consists of into account.
 pub fn walk(start: Value) Error!void {
-    var depth: usize = 0;
-    if (try enter(start)) depth = open(start, 0);
+    depth = 0;
+    try enter(start);
     while (depth > 0) {
-        const top = &stack[depth - 1];
-        const container = top.container;
-        const i = top.next;
-        top.next += 1;
-        const item = if (container.tag == .list) blk: {
-            const list = container.asList();
-            break :blk if (i < list.len) list.items[i] else null;
-        } else blk: {
-            const record = container.asRecord();
-            if (i == record.len) break :blk null;
-            try enterText(record.entries[i].key);
-            break :blk record.entries[i].value;
-        };
-        if (item) |v| {
-            if (try enter(v)) depth = open(v, depth);
+        const level = depth;
+        const top = &stack[level - 1];
+        if (top.container.tag == .list) {
+            const items = top.container.asList().slice();
+            while (top.next < items.len and depth == level) {
+                const item = items[top.next];
+                top.next += 1;
+                if (item.isObject()) try enter(item);
+            }
         } else {
-            if (!container.isUnique()) try order.add(container);
-            depth -= 1;
+            const entries = top.container.asRecord().slice();
+            while (top.next < entries.len and depth == level) {
+                const entry = &entries[top.next];
+                top.next += 1;
+                try enterText(entry.key);
+                if (entry.value.isObject()) try enter(entry.value);
+            }
         }
+        if (depth > level) continue;
+        if (!top.container.isUnique()) try order.add(top.container);
+        depth -= 1;
     }
 }
 
-fn open(container: Value, depth: usize) usize {
-    stack[depth] = .{ .container = container, .next = 0 };
-    return depth + 1;
-}
-
-/// Count an occurrence; whether its parts are to be walked over.
-fn enter(v: Value) Error!bool {
+/// Count an occurrence of a value; a container whose parts are to be walked over is put on the stack.
+inline fn enter(v: Value) Error!void {
     switch (v.tag) {
         .string => try enterText(v.asStr()),
-        .list, .record => return v.isUnique() or try isFirst(v),
-        .image, .projection => if (!v.isUnique() and try isFirst(v)) try order.add(v),
+        .list, .record => {
+            if (!v.isUnique()) {
+                try seen.makeRoom();
+                if (!isFirst(v)) return;
+            }
+            stack[depth] = .{ .container = v };
+            depth += 1;
+        },
+        .image, .projection => if (!v.isUnique()) {
+            try seen.makeRoom();
+            if (isFirst(v)) try order.add(v);
+        },
         else => {},
     }
-    return false;
 }
 
-fn enterText(text: *Str) Error!void {
-    if (text.len < 2 or text.rc == 1 and text.cap != 0) return;
-    const v = Value.fromStr(text);
-    const first = text.rc == 1 or try isFirst(v);
-    if (!first) return;
+inline fn enterText(text: *Str) Error!void {
+    if (text.len < 2) return;
+    if (text.rc != 1) {
+        try seen.makeRoom();
+        if (!isFirst(Value.fromStr(text))) return;
+    } else if (text.cap != 0) return;
+    try enterNewText(text);
+}
+
+/// Take a text into account that is met for the first time, and may be shared or show a part of its owner's bytes.
+fn enterNewText(text: *Str) Error!void {
     if (text.owner()) |owner| {
-        const entry = try owners.findOrAdd(@intFromPtr(owner));
+        try owners.makeRoom();
+        const entry = owners.findOrAdd(@intFromPtr(owner));
         if (entry.wanted == 0) try order.add(.{ .tag = .unbound, .bits = @intFromPtr(owner) });
         entry.wanted += text.len;
     }
-    if (text.rc != 1) try order.add(v);
+    if (text.rc != 1) try order.add(Value.fromStr(text));
 }
 
-fn isFirst(v: Value) Error!bool {
-    const entry = try seen.findOrAdd(@intCast(v.bits));
+/// Count an occurrence of an object, for which there is room; whether it is the first.
+inline fn isFirst(v: Value) bool {
+    const entry = seen.findOrAdd(@intCast(v.bits));
     entry.count += 1;
     return entry.count == 1;
 }
@@ -177,7 +193,8 @@ fn Table(comptime Item: type) type {
             return (@as(u32, @truncate(object >> 4)) *% 0x9e37_79b1) >> @intCast(@clz(@as(u32, @intCast(self.items.len - 1))));
         }
 
-        fn find(self: *const Self, object: usize) ?*Item {
+        /// The item of an object, if it has one.
+        inline fn find(self: *const Self, object: usize) ?*Item {
             if (self.count == 0) return null;
             const item = self.probe(object);
             return if (item.object == 0) null else item;
@@ -191,8 +208,13 @@ fn Table(comptime Item: type) type {
             }
         }
 
-        fn findOrAdd(self: *Self, object: usize) Error!*Item {
+        /// Make room for one more item.
+        inline fn makeRoom(self: *Self) Error!void {
             if (self.count >= self.items.len / 2) try self.grow();
+        }
+
+        /// The item of an object, a new one, for which there is room, if it has none.
+        inline fn findOrAdd(self: *Self, object: usize) *Item {
             const item = self.probe(object);
             if (item.object == 0) {
                 item.* = .{ .object = object };

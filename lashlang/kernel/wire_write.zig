@@ -2,6 +2,7 @@
 
 const std = @import("std");
 const heap = @import("heap.zig");
+const runs = @import("bytes.zig");
 const state = @import("state.zig");
 const value = @import("value.zig");
 const wire = @import("wire.zig");
@@ -44,7 +45,7 @@ pub const Writer = struct {
 
     /// Make room for a head in an empty buffer.
     pub fn keepHeadRoom(self: *Writer) error{OutOfMemory}!void {
-        _ = try self.room(head_room);
+        try self.leave(head_room);
     }
 
     /// Write the head of a message whose `count` last items were collected behind `keepHeadRoom`; cannot fail.
@@ -63,41 +64,57 @@ pub const Writer = struct {
         return self.buffer[0..self.len];
     }
 
-    fn room(self: *Writer, more: usize) error{OutOfMemory}![]u8 {
-        const total = self.len + more;
-        if (total > self.buffer.len) {
-            const size = @max(total, self.buffer.len + self.buffer.len / 2, 1024);
-            const grown = if (self.buffer.len == 0)
-                try heap.allocMessage(size)
-            else
-                try heap.reallocMessage(self.buffer.ptr, self.buffer.len, size);
-            self.buffer = grown[0..size];
-        }
-        defer self.len = total;
-        return self.buffer[self.len..total];
+    /// Have room for `more` bytes.
+    inline fn reserve(self: *Writer, more: usize) error{OutOfMemory}!void {
+        if (self.buffer.len - self.len < more) try self.grow(more);
     }
 
-    pub fn raw(self: *Writer, more: []const u8) error{OutOfMemory}!void {
-        @memcpy(try self.room(more.len), more);
+    noinline fn grow(self: *Writer, more: usize) error{OutOfMemory}!void {
+        const size = @max(self.len + more, self.buffer.len + self.buffer.len / 2, 1024);
+        const grown = if (self.buffer.len == 0)
+            try heap.allocMessage(size)
+        else
+            try heap.reallocMessage(self.buffer.ptr, self.buffer.len, size);
+        self.buffer = grown[0..size];
     }
 
-    fn tagged(self: *Writer, tag: u8, comptime T: type, n: T) error{OutOfMemory}!void {
-        const out = try self.room(1 + @sizeOf(T));
+    /// Step over `size` bytes, which are written later.
+    fn leave(self: *Writer, size: usize) error{OutOfMemory}!void {
+        try self.reserve(size);
+        self.len += size;
+    }
+
+    pub inline fn raw(self: *Writer, more: []const u8) error{OutOfMemory}!void {
+        try self.reserve(more.len);
+        runs.copy(self.buffer.ptr + self.len, more.ptr, more.len);
+        self.len += more.len;
+    }
+
+    inline fn byte(self: *Writer, b: u8) error{OutOfMemory}!void {
+        try self.reserve(1);
+        self.buffer[self.len] = b;
+        self.len += 1;
+    }
+
+    inline fn tagged(self: *Writer, tag: u8, comptime T: type, n: T) error{OutOfMemory}!void {
+        try self.reserve(1 + @sizeOf(T));
+        const out = self.buffer[self.len..][0 .. 1 + @sizeOf(T)];
         out[0] = tag;
-        std.mem.writeInt(T, out[1..][0..@sizeOf(T)], n, .big);
+        std.mem.writeInt(T, out[1..], n, .big);
+        self.len += 1 + @sizeOf(T);
     }
 
     pub fn nil(self: *Writer) error{OutOfMemory}!void {
-        (try self.room(1))[0] = 0xc0;
+        try self.byte(0xc0);
     }
 
     pub fn boolean(self: *Writer, b: bool) error{OutOfMemory}!void {
-        (try self.room(1))[0] = if (b) 0xc3 else 0xc2;
+        try self.byte(if (b) 0xc3 else 0xc2);
     }
 
     pub fn integer(self: *Writer, i: i64) error{OutOfMemory}!void {
         if (i >= -32 and i <= 127) {
-            (try self.room(1))[0] = @bitCast(@as(i8, @intCast(i)));
+            try self.byte(@bitCast(@as(i8, @intCast(i))));
         } else if (i >= std.math.minInt(i32) and i <= std.math.maxInt(i32)) {
             try self.tagged(0xd2, i32, @intCast(i));
         } else try self.tagged(0xd3, i64, i);
@@ -105,7 +122,7 @@ pub const Writer = struct {
 
     pub fn unsigned(self: *Writer, n: u64) error{OutOfMemory}!void {
         if (n <= 127) {
-            (try self.room(1))[0] = @intCast(n);
+            try self.byte(@intCast(n));
         } else if (n <= std.math.maxInt(u32)) {
             try self.tagged(0xce, u32, @intCast(n));
         } else try self.tagged(0xcf, u64, n);
@@ -113,7 +130,7 @@ pub const Writer = struct {
 
     pub fn text(self: *Writer, bytes: []const u8) error{OutOfMemory}!void {
         if (bytes.len < 32) {
-            (try self.room(1))[0] = 0xa0 | @as(u8, @intCast(bytes.len));
+            try self.byte(0xa0 | @as(u8, @intCast(bytes.len)));
         } else if (bytes.len < 1 << 8) {
             try self.tagged(0xd9, u8, @intCast(bytes.len));
         } else if (bytes.len < 1 << 16) {
@@ -124,7 +141,7 @@ pub const Writer = struct {
 
     pub fn array(self: *Writer, count: u32) error{OutOfMemory}!void {
         if (count < 16) {
-            (try self.room(1))[0] = 0x90 | @as(u8, @intCast(count));
+            try self.byte(0x90 | @as(u8, @intCast(count)));
         } else if (count < 1 << 16) {
             try self.tagged(0xdc, u16, @intCast(count));
         } else try self.tagged(0xdd, u32, count);
@@ -132,7 +149,7 @@ pub const Writer = struct {
 
     pub fn mapping(self: *Writer, count: u32) error{OutOfMemory}!void {
         if (count < 16) {
-            (try self.room(1))[0] = 0x80 | @as(u8, @intCast(count));
+            try self.byte(0x80 | @as(u8, @intCast(count)));
         } else if (count < 1 << 16) {
             try self.tagged(0xde, u16, @intCast(count));
         } else try self.tagged(0xdf, u32, count);
@@ -193,7 +210,7 @@ pub const Writer = struct {
     /// Write an extension whose payload is written by `payload`, with a 32-bit length patched in.
     fn extended(self: *Writer, kind: u8, context: anytype, comptime payload: fn (*Writer, @TypeOf(context)) state.Error!void) state.Error!void {
         const start = self.len;
-        _ = try self.room(6);
+        try self.leave(6);
         try payload(self, context);
         const out = self.buffer[start..][0..6];
         out[0] = 0xc9;
