@@ -15,7 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-WANTED = ("lash/py.typed", "lashlang/py.typed", "lashlang/kernel/vm.wasm", "lashlang/syntax/tables.bin")
+WANTED = (
+    *("lash/py.typed", "lashlang/py.typed", "lashlang/kernel/vm.wasm", "lashlang/syntax/tables.bin"),
+    *("lashlang/repl/builtins.txt", "lashlang/repl/topics.txt"),
+)
 LINKED = ("lash/runtime/", "lash/host/", "lash/modes/", "lashlang/grammar/")
 BARE_NAMES = ("runtime", "host", "modes", "grammar", "tests", "hatch_build")
 

@@ -1,9 +1,10 @@
-"""The command line: `lashlang run`, `check` and `disasm`.
+"""The command line: `lashlang run`, `check`, `disasm` and `repl`.
 
 The submitted value goes to standard output, text as it is and anything else as JSON; prints and
 diagnostics go to standard error, so that the output can be piped. Exit codes: 0 the block submitted or
 continued, 1 the program has an error, 2 the command could not be carried out (usage, files, tools),
-130 interrupted from the keyboard.
+130 interrupted from the keyboard. For `repl`, which is described in `docs/repl.md`, 1 means that something
+in a stream failed.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, NamedTuple, cast
 
 import lashlang
 from lashlang._version import __version__
+from lashlang.screen import coloured, error_text, wants_colour
 from lashlang.values import Image, Value
 from lashlang.vm.limits import check_limit
 from lashlang.vm.machine import is_name
@@ -67,16 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         "run", help="run a program", description="Run a program; its submitted value goes to standard output."
     )
     run.add_argument("file", metavar="FILE", help="the program, - for standard input")
-    run.add_argument("--tools", metavar="PY", type=Path, help="a Python file whose public functions become tools")
-    run.add_argument("--globals", metavar="JSON", type=Path, help="a JSON file whose members become variables")
-    run.add_argument(
-        "--context",
-        metavar="NAME=FILE",
-        action="append",
-        default=[],
-        help="a text file to read lazily as NAME; repeatable",
-    )
-    run.add_argument("--fuel", metavar="N", type=_fuel, help="units of work the program may use")
+    _add_surroundings(run, "units of work the program may use")
     run.add_argument("--json", action="store_true", help="print one JSON object: status, value, prints, error, fuel")
     run.set_defaults(command=_run)
 
@@ -91,7 +84,32 @@ def _parser() -> argparse.ArgumentParser:
     )
     disasm.add_argument("file", metavar="FILE", help="the program, - for standard input")
     disasm.set_defaults(command=_disasm)
+
+    repl = commands.add_parser(
+        "repl",
+        help="enter programs one after the other",
+        description="Enter programs one after the other; variables stay. Reads standard input where that is a pipe.",
+    )
+    repl.add_argument(
+        "--snapshot", metavar="FILE", type=Path, help="begin with its variables if it exists, write it on leaving"
+    )
+    _add_surroundings(repl, "units of work each block may use")
+    repl.set_defaults(command=_repl)
     return parser
+
+
+def _add_surroundings(parser: argparse.ArgumentParser, fuel: str) -> None:
+    """The options for what programs find when they run; `_Surroundings.of` reads them."""
+    parser.add_argument("--tools", metavar="PY", type=Path, help="a Python file whose public functions become tools")
+    parser.add_argument("--globals", metavar="JSON", type=Path, help="a JSON file whose members become variables")
+    parser.add_argument(
+        "--context",
+        metavar="NAME=FILE",
+        action="append",
+        default=[],
+        help="a text file to read lazily as NAME; repeatable",
+    )
+    parser.add_argument("--fuel", metavar="N", type=_fuel, help=fuel)
 
 
 def _fuel(text: str) -> int:
@@ -108,16 +126,14 @@ def _fuel(text: str) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     source = _read_source(options.file)
-    variables = _read_globals(options.globals) if options.globals else {}
-    projected = dict(_read_context(argument) for argument in options.context)
-    tools = load_tools(options.tools) if options.tools else {}
+    given = _Surroundings.of(options)
     machine = lashlang.Machine()
-    _bind(machine, variables, options.globals)
+    _bind(machine, given.variables, options.globals)
     try:
-        host = lashlang.FunctionHost(tools, on_print=None if options.json else _show_print)
+        host = lashlang.FunctionHost(given.tools, on_print=None if options.json else _show_print)
     except TypeError as error:
         raise UsageError(f"{options.tools}: {error}") from error
-    outcome = machine.run(source, host=host, projected=projected, fuel=options.fuel)
+    outcome = machine.run(source, host=host, projected=given.projected, fuel=options.fuel)
     if options.json:
         print(json.dumps(_as_record(outcome), ensure_ascii=False, allow_nan=False))
     elif outcome.error is not None:
@@ -150,7 +166,45 @@ def _disasm(options: argparse.Namespace) -> int:
     return OK
 
 
+def _repl(options: argparse.Namespace) -> int:
+    from lashlang.repl import Console, Front, Session, talk
+
+    given = _Surroundings.of(options)
+    console = Console()
+    try:
+        session = Session(given.tools, projected=given.projected, fuel=options.fuel, on_print=console.printed)
+    except TypeError as error:
+        raise UsageError(f"{options.tools}: {error}") from error
+    with session:
+        front = Front(session, console, options.snapshot)
+        if sys.stdin.isatty():
+            front.greet()
+        if options.snapshot:
+            front.open(options.snapshot)
+        if given.variables and session.suspended:
+            raise UsageError(f"{options.globals}: the block suspended in {options.snapshot} has variables of its own")
+        _bind(session.machine, given.variables, options.globals)
+        return OK if talk(front) else PROGRAM_ERROR
+
+
 # --- what goes in ------------------------------------------------------------------------------------
+
+
+class _Surroundings(NamedTuple):
+    """What programs find when they run: variables, read-only names, tools."""
+
+    variables: dict[str, Value]
+    projected: dict[str, lashlang.TextSource]
+    tools: dict[str, Callable[..., Any]]
+
+    @classmethod
+    def of(cls, options: argparse.Namespace) -> _Surroundings:
+        """Those that the command line names; UsageError where a file is no good."""
+        return cls(
+            _read_globals(options.globals) if options.globals else {},
+            dict(_read_context(argument) for argument in options.context),
+            load_tools(options.tools) if options.tools else {},
+        )
 
 
 def _read_text(file: str | Path) -> str:
@@ -189,6 +243,13 @@ def _bind(machine: lashlang.Machine, variables: dict[str, Value], file: Path) ->
             raise UsageError(f"{file}: {name}: {error}") from error
 
 
+class _ContextText(lashlang.TextSource):
+    """A text of `--context`. By `ref`, its name, the REPL finds it again when a snapshot refers to it."""
+
+    type_name = "TextSource"
+    ref = ""
+
+
 def _read_context(argument: str) -> tuple[str, lashlang.TextSource]:
     name, equals, file = argument.partition("=")
     if not equals or not name or not file:
@@ -197,7 +258,10 @@ def _read_context(argument: str) -> tuple[str, lashlang.TextSource]:
         raise UsageError(f"--context: {name!r} is not a Lashlang name")
     if not os.access(file, os.R_OK) or not Path(file).is_file():
         raise UsageError(f"{file}: not a file that can be read")
-    return name, lashlang.TextSource.from_file(file)
+    source = _ContextText.from_file(file)
+    assert isinstance(source, _ContextText)
+    source.ref = name
+    return name, source
 
 
 def load_tools(file: Path) -> dict[str, Callable[..., Any]]:
@@ -250,26 +314,8 @@ def _show_print(value: Value, text: str) -> None:
 
 def _show_error(error: lashlang.Diagnostic, source: str, file: str) -> None:
     """The diagnostic as chapter 17 lays it out, under the file's name, in colour on a terminal."""
-    text = error.render(source)
-    if file != "-":
-        text = text.replace("--> line", f"--> {file}: line", 1)
-    print(_coloured(text) if _wants_colour(sys.stderr) else text, file=sys.stderr)
-
-
-def _wants_colour(stream: TextIO) -> bool:
-    """Whether to colour: on a terminal that can, unless NO_COLOR is set (no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def _coloured(text: str) -> str:
-    lines = text.split("\n")
-    head, colon, message = lines[0].partition(": ")
-    lines[0] = f"\x1b[1;31m{head}\x1b[0m{colon}\x1b[1m{message}\x1b[0m"
-    lines[1] = f"\x1b[2m{lines[1]}\x1b[0m"
-    lines[3] = f"\x1b[31m{lines[3]}\x1b[0m"
-    if len(lines) > 4:
-        lines[4] = f"\x1b[36m{lines[4]}\x1b[0m"
-    return "\n".join(lines)
+    text = error_text(error, source, file="" if file == "-" else file)
+    print(coloured(text) if wants_colour(sys.stderr) else text, file=sys.stderr)
 
 
 def _as_record(outcome: lashlang.Outcome) -> dict[str, Value]:

@@ -67,27 +67,27 @@ def finish(
 
 def _drive(block: Block, begin: Callable[[], BlockStep], functions: FunctionHost, timeout: float | None) -> Outcome:
     """Take a block from its first step, which `begin` gives, to its outcome."""
-    clock = _Clock(timeout)
-    block.serve_with(_performer(functions, clock))
     try:
-        step = begin()
-        while not isinstance(step, Done):
-            clock.check()
-            if isinstance(step, Reads):
-                answered, rest = block.read_local(step)
-                answered.update((read.id, _NOBODY) for read in rest)
-                step = block.deliver(reads=answered, lenient=True)
-            elif isinstance(step, Yielded) and step.heavy:
-                step = block.go_on_watched(clock.left())
-            else:
-                step = block.go_on(heavy=False)
-    except _TimeIsUpError as end:
-        return block.interrupt(str(end)).outcome
-    except BaseException:
-        # KeyboardInterrupt among them: put the block to rest, so that the machine can be used again.
+        clock = _Clock(timeout)
+        block.serve_with(_performer(functions, clock))
+        try:
+            step = begin()
+            while not isinstance(step, Done):
+                clock.check()
+                if isinstance(step, Reads):
+                    answered, rest = block.read_local(step)
+                    answered.update((read.id, _NOBODY) for read in rest)
+                    step = block.deliver(reads=answered, lenient=True)
+                elif isinstance(step, Yielded) and step.heavy:
+                    step = block.go_on_watched(clock.left())
+                else:
+                    step = block.go_on(heavy=False)
+        except _TimeIsUpError as end:
+            step = block.interrupt(str(end))
+        return step.outcome
+    finally:
+        # After a KeyboardInterrupt, say: put the block to rest, so that the machine can be used again.
         block.abandon()
-        raise
-    return step.outcome
 
 
 _NOBODY = ReadResponse.failed("it has no source that could be read")

@@ -40,9 +40,13 @@ class Workers:
         self._idle = 0
         self._waiting = 0
 
-    def submit(self, function: Callable[[], Result]) -> Future[Result]:
-        """Run the function in a worker, in a copy of the caller's context; the future tells how it ended."""
-        future: Future[Result] = Future()
+    def submit(self, function: Callable[[], Result], future: Future[Result] | None = None) -> Future[Result]:
+        """Run the function in a worker, in a copy of the caller's context; the future tells how it ended.
+
+        `future` is the one to take: for a caller who has to know it even where KeyboardInterrupt comes out of
+        this call, when the function may be running already. RuntimeError where no thread can be had.
+        """
+        future = Future[Result]() if future is None else future
         context = contextvars.copy_context()
 
         def job() -> None:
@@ -64,9 +68,18 @@ class Workers:
             if more:
                 self._threads += 1
                 self._idle += 1
-        self._jobs.put(job)
-        if more:
-            threading.Thread(target=self._work, name=self._name, daemon=True).start()
+        try:
+            self._jobs.put(job)
+            if more:
+                threading.Thread(target=self._work, name=self._name, daemon=True).start()
+        except BaseException:
+            # Counted one too few if it does run, the thread costs another; one too many, its job would wait for ever.
+            if more:
+                with self._lock:
+                    self._threads -= 1
+                    self._idle -= 1
+            future.cancel()
+            raise
         return future
 
     def _work(self) -> None:

@@ -21,6 +21,9 @@ LINKED = frozenset({"runtime", "host", "modes", "grammar"})
 BUILD_ONLY = ("lashlang.kernel.build", "lashlang.kernel.generate")
 """Modules that are not in the wheel."""
 
+EDITOR = ("lashlang.repl.terminal", "lashlang.repl.history")
+"""The modules that may know the editor on the terminal: a REPL in a pipe, and everything else, does without."""
+
 RUNTIME_MAY_IMPORT = ("lashlang.projection", "lashlang.values")
 """The value and projection types: all that the runtime knows of the language."""
 
@@ -44,6 +47,8 @@ def complaint(importer: str, imported: str) -> str | None:
         return "linked folders are imported as lash.* or lashlang.grammar"
     if inside(importer, "lash", "lashlang") and not inside(importer, *BUILD_ONLY) and inside(imported, *BUILD_ONLY):
         return "the module is not shipped"
+    if inside(importer, "lash", "lashlang") and inside(imported, "prompt_toolkit") and not inside(importer, *EDITOR):
+        return "only the REPL's editor knows the terminal"
     if inside(importer, "lashlang") and inside(imported, "lash"):
         return "lashlang knows nothing above it"
     if inside(importer, "lash.runtime"):
@@ -102,6 +107,8 @@ def modules(folder: str) -> Iterator[tuple[str, Path]]:
         ("lashlang.runner", "lash.runtime.session"),
         ("lashlang.vm.engine", "lashlang.kernel.build"),
         ("lash.testing", "lashlang.kernel.generate.render_all"),
+        ("lashlang.repl.session", "prompt_toolkit"),
+        ("lashlang.cli", "prompt_toolkit.history.History"),
         ("lash.runtime.session", "lash.host.stores"),
         ("lash.runtime.session", "lash.modes"),
         ("lash.runtime.session", "lash.LashCore"),
@@ -129,6 +136,7 @@ def test_an_import_against_the_arrows_is_refused(importer: str, imported: str) -
         ("lashlang.runner", "lashlang.vm.machine"),
         ("lashlang.runner", "asyncio"),
         ("lashlang.kernel.build", "lashlang.kernel.generate"),
+        ("lashlang.repl.terminal", "prompt_toolkit.PromptSession"),
         ("tests.test_packaging", "lashlang.kernel.build"),
         ("lash.runtime.session", "lashlang.projection.Projected"),
         ("lash.runtime.session", "asyncio"),

@@ -190,6 +190,8 @@ class Account:
             range(self.issued + 1 - self.unseen, self.issued + 1)
         ):
             _refuse("requests that nobody has seen are not open")
+        if self.unseen and not any(fiber.status in (READY, READS) for fiber in self.fibers):
+            _refuse("a block waits for requests that nobody has seen")
 
     def _check_questions(self) -> None:
         places: set[tuple[int, int]] = set()

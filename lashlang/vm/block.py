@@ -15,7 +15,7 @@ keep an event loop live work on the block itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -168,15 +168,16 @@ class Block:
 
         After `timeout` seconds, and when an exception such as KeyboardInterrupt arrives, the operation is stopped.
         """
-        future = COMPUTE.submit(lambda: self._command(Command.STEP, _GO_ON[True]))
+        future = Future[tuple[int, Any]]()
         try:
+            COMPUTE.submit(lambda: self._command(Command.STEP, _GO_ON[True]), future)
             wait([future], timeout)
         finally:
-            while not future.done():
+            while not (future.done() or future.cancel()):
                 self.hurry()
                 with suppress(KeyboardInterrupt):  # the first is on its way already
                     wait([future])
-        return self._step(*future.result())
+        return Yielded(heavy=True) if future.cancelled() else self._step(*future.result())
 
     def hurry(self) -> None:
         """From any thread: let the large operation under way give up soon. The block can only be ended after that."""

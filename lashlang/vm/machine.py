@@ -245,13 +245,14 @@ class Machine:
             if fuel is not None:
                 check_limit("fuel", fuel)
             self.narrow(self._limits if fuel is None else replace(self._limits, fuel=fuel))
+            block = self._new_block(program)
             if not self._turn.acquire(blocking=False):
                 raise MachineBusy(_DRIVEN)
         except BaseException:
             self._busy.release()
             raise
-        self.block = self._new_block(program)
-        return self.block
+        self.block = block
+        return block
 
     def _new_block(self, program: Program) -> Block:
         return Block(

@@ -89,15 +89,16 @@ def _dump(machine: Machine) -> tuple[bytes, list[bytes]]:
     """The kernel's account of its block, and its values in pieces."""
     with machine.instance.hold() as command:
         status, account = command(Command.DUMP)
-        if status != Status.OK:
-            raise KernelFault(f"the kernel cannot be dumped (status {status})")
         body: list[bytes] = []
-        status = int(Status.SLICE)
-        while status == Status.SLICE:
+        writing = status == Status.OK
+        while writing:
             status, more = command(Command.DUMP_MORE)
             body.append(more)
-    if status != Status.OK:
+            writing = status == Status.SLICE
+    if status == Status.FAILED:
         raise LashlangError("the machine's memory has no room for writing its snapshot")
+    if status != Status.OK:
+        raise machine.instance.retire(f"the kernel cannot be dumped (status {status})")
     return account, body
 
 

@@ -367,7 +367,8 @@ def test_no_color_is_respected() -> None:
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
-    code = "import sys, lashlang; print([m for m in ('wasmtime', 'msgpack', 'lark', 'asyncio') if m in sys.modules])"
+    heavy = ("wasmtime", "msgpack", "lark", "asyncio", "prompt_toolkit")
+    code = f"import sys, lashlang; print([m for m in {heavy} if m in sys.modules])"
     root = str(Path(lashlang.__path__[0]).parent)
     done = subprocess.run(
         [sys.executable, "-c", code], env={"PYTHONPATH": root}, capture_output=True, text=True, check=False
