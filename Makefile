@@ -1,6 +1,6 @@
 # Everything here needs make and Python 3.11 or newer. The rest comes from pip and stays in .venv and .build.
 #
-#   make demo         run Lashlang programs over the sources of Python's standard library
+#   make demo         run a Lashlang program in two processes, over the sources of Python's standard library
 #   make test         every check: ruff, pyright, the kernel's own tests, pytest
 #   make fmt          format the Python code
 #   make kernel       compile the VM kernel and write the parser tables, if their sources changed

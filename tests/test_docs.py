@@ -99,7 +99,7 @@ def test_the_commands_in_the_readme_exist() -> None:
     from lashlang.cli import main
 
     verbs = set(re.findall(r"^lashlang (\w+)", "".join(readme_blocks("sh")), re.MULTILINE))
-    assert verbs == {"run", "check", "disasm"}
+    assert verbs == {"run", "check", "disasm", "repl"}
     for verb in verbs:
         with pytest.raises(SystemExit) as ended:
             main([verb, "--help"])

@@ -63,7 +63,9 @@ pub fn groupBy(args: []const Value) Error!Value {
     const xs = try calling.list("group_by", args[0]);
     const key = try Key.read("group_by", xs, args[1]);
     try key.mustOccur("group_by", xs);
+    var checked: state.Progress = .{};
     for (xs.slice(), 0..) |element, i| {
+        try checked.add(1);
         const v = key.of(element) orelse continue;
         if (v.isContainer() or v.tag == .image) {
             return state.fail(.type_error, coerce.wrapperTopic(v), "`group_by` needs values that have a text form, got {s} at index {d}", .{ v.typeName(), i });
@@ -131,7 +133,11 @@ const Key = union(enum) {
     /// Refuse a key that no element of a list with any has.
     fn mustOccur(self: Key, name: []const u8, xs: *List) Error!void {
         if (xs.len == 0) return;
-        for (xs.slice()) |element| if (self.of(element) != null) return;
+        var progress: state.Progress = .{};
+        for (xs.slice()) |element| {
+            try progress.add(1);
+            if (self.of(element) != null) return;
+        }
         switch (self) {
             .field => |field| return state.fail(.value_error, .none, "`{s}`: no record has the field `{s}`", .{ name, field.bytes() }),
             .element => |position| return state.fail(.value_error, .none, "`{s}`: no list has an element {d}", .{ name, position }),

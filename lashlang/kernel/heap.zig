@@ -68,6 +68,8 @@ var end: u32 = 0;
 var taken: u64 = 0;
 /// Bytes that `taken` may come to.
 var limit: u64 = 0;
+/// Bytes beyond the limit that may be taken just now (main.zig).
+pub var spare: u64 = 0;
 /// Whether what is allocated or freed just now is a message's buffer.
 var for_message = false;
 /// Offset of the last block, 0 when there is none.
@@ -210,7 +212,7 @@ pub fn freeMessage(ptr: [*]align(16) u8, size: usize) void {
 /// Count bytes of the large layer as in use; fails where the limit forbids it.
 fn take(size: u32) Error!void {
     if (for_message) return;
-    if (taken + size > limit) return error.OutOfMemory;
+    if (taken + size > limit + spare) return error.OutOfMemory;
     taken += size;
 }
 

@@ -187,7 +187,12 @@ fn configure(reader: *wire.Reader) wire.ReadError!Status {
 
 // --- running -------------------------------------------------------------------------------------
 
+/// Memory beyond the limit in which a block may begin: also a machine that is full can run what makes room in it.
+const start_spare = 4 << 20;
+
 fn start(reader: *wire.Reader) wire.ReadError!void {
+    heap.spare = start_spare;
+    defer heap.spare = 0;
     state.fuel_used = 0;
     effects.reset();
     if (try reader.array() != 2) return error.Malformed;

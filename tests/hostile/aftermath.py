@@ -60,13 +60,9 @@ def check_memory(program: Hostile, machine: Machine) -> None:
 
 
 def check_running(machine: Machine) -> None:
-    """The machine runs a block; one that is full to the last byte does once the host has taken out a variable."""
+    """The machine runs a block, also one that is full to the last byte."""
     outcome = machine.run("submit 1 + 1")
-    if outcome.error is not None:
-        assert how_it_ended(outcome) == "memory"
-        del machine.globals[list(machine.globals)[-1]]
-        outcome = machine.run("submit 1 + 1")
-    assert outcome.value == 2
+    assert (outcome.value, outcome.error) == (2, None)
 
 
 def check_alive(machine: Machine) -> None:
