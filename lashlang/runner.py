@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lashlang.projection import Unsupported, error_text, read_all
 from lashlang.sync_runner import stopped_after
@@ -70,11 +70,13 @@ async def run_async(
     projected: Mapping[str, Value] | None = None,
     fuel: int | None = None,
     timeout: float | None = None,
+    compute_timeout: float | None = None,
+    one_at_a_time: bool = False,
 ) -> Outcome:
     """See `Machine.run_async`."""
     if tools is not None and host is not None:
         raise TypeError("give either `tools` or `host`, not both")
-    timeout = check_timeout(timeout)
+    bounds = _Bounds(check_timeout(timeout), check_timeout(compute_timeout), one_at_a_time)
     own = FunctionHost(tools) if host is None else None
     if isinstance(program, str) and len(program) > LONG_SOURCE:
         block = await _opened(in_worker(COMPUTE, lambda: machine.open_block(program, projected, fuel)))
@@ -85,19 +87,37 @@ async def run_async(
         return block.outcome
     names = projected or {}
     bulky = any(map(is_bulky, names.values()))
-    return await _drive(block, lambda: block.begin(names, bulky=bulky), bulky, host or FunctionHost(), own, timeout)
+    return await _drive(block, lambda: block.begin(names, bulky=bulky), bulky, host or FunctionHost(), own, bounds)
 
 
 async def finish_async(
-    machine: Machine, *, tools: Tools | None = None, host: ToolHost | None = None, timeout: float | None = None
+    machine: Machine,
+    *,
+    tools: Tools | None = None,
+    host: ToolHost | None = None,
+    timeout: float | None = None,
+    compute_timeout: float | None = None,
+    one_at_a_time: bool = False,
 ) -> Outcome:
     """See `Machine.finish_async`."""
     if tools is not None and host is not None:
         raise TypeError("give either `tools` or `host`, not both")
-    timeout = check_timeout(timeout)
+    bounds = _Bounds(check_timeout(timeout), check_timeout(compute_timeout), one_at_a_time)
     own = FunctionHost(tools) if host is None else None
     block = machine.take_turn()
-    return await _drive(block, block.look, False, host or FunctionHost(), own, timeout)
+    return await _drive(block, block.look, False, host or FunctionHost(), own, bounds)
+
+
+class _Bounds(NamedTuple):
+    """How a run is bounded: seconds in all, seconds of computing, and whether answers are taken one by one."""
+
+    timeout: float | None
+    compute_timeout: float | None
+    one_at_a_time: bool
+
+
+class _ComputedTooLongError(Exception):
+    """The machine has computed for all of its time."""
 
 
 async def _drive(
@@ -106,10 +126,11 @@ async def _drive(
     bulky: bool,
     host: ToolHost,
     own: FunctionHost | None,
-    timeout: float | None,
+    bounds: _Bounds,
 ) -> Outcome:
     """Take a block to its outcome; `own` is a host to be used, and closed, in the place of `host`."""
-    run = _Run(block, own or host, direct=timeout is None)
+    timeout = bounds.timeout
+    run = _Run(block, own or host, bounds)
     try:
         if timeout is None:
             return await run.drive(begin, bulky)
@@ -119,6 +140,9 @@ async def _drive(
         except TimeoutError:
             # It may have come to its end in a worker at the last moment.
             return block.outcome or block.interrupt(stopped_after(timeout)).outcome
+    except _ComputedTooLongError:
+        message = f"stopped after {bounds.compute_timeout:g} s of computing"
+        return block.outcome or block.interrupt(message).outcome
     finally:
         block.abandon()
         try:
@@ -131,7 +155,7 @@ async def _drive(
 class _Run:
     """One run of a block: its host, and the tasks of the requests that are open.
 
-    `direct` allows to await a lone request without a task, which is faster, but leaves it to the tool
+    Without a timeout a lone request is awaited without a task, which is faster, but leaves it to the tool
     whether a cancellation comes through.
     """
 
@@ -142,6 +166,8 @@ class _Run:
         "_host",
         "_inline",
         "_landed",
+        "_left",
+        "_one_at_a_time",
         "_stopping",
         "_task",
         "_tasks",
@@ -149,9 +175,11 @@ class _Run:
         "_wake",
     )
 
-    def __init__(self, block: Block, host: ToolHost, *, direct: bool) -> None:
+    def __init__(self, block: Block, host: ToolHost, bounds: _Bounds) -> None:
         self._block = block
-        self._direct = direct
+        self._direct = bounds.timeout is None
+        self._left = bounds.compute_timeout
+        self._one_at_a_time = bounds.one_at_a_time
         self._stopping = False
         self._host = host
         self._inline = True
@@ -199,8 +227,17 @@ class _Run:
         await turns.take()
         began = perf_counter()
         step = run()
-        turns.spent(perf_counter() - began)
+        seconds = perf_counter() - began
+        turns.spent(seconds)
+        self._count(step, seconds)
         return step
+
+    def _count(self, step: BlockStep, seconds: float) -> None:
+        """The machine has computed so long; raises where that was all of its time."""
+        if self._left is not None:
+            self._left -= seconds
+            if self._left <= 0 and not isinstance(step, Done):
+                raise _ComputedTooLongError
 
     def _burst(self) -> BlockStep:
         """Some slices one after the other, in a worker."""
@@ -212,16 +249,40 @@ class _Run:
         return step
 
     async def _in_worker(self, run: Callable[[], BlockStep]) -> BlockStep:
-        future = in_worker(COMPUTE, run)
+        began: float | None = None
+        ended = 0.0
+
+        def timed() -> BlockStep:
+            nonlocal began, ended
+            began = perf_counter()
+            step = run()
+            ended = perf_counter()
+            return step
+
+        future = in_worker(COMPUTE, timed)
         try:
-            return await asyncio.shield(future)
+            if self._left is None:
+                return await asyncio.shield(future)
+            wait = self._left
+            while not future.done():
+                await asyncio.wait([future], timeout=wait)
+                # Waiting for a free worker is not computing.
+                wait = self._left if began is None else self._left - (perf_counter() - began)
+                if wait <= 0 and not future.done():
+                    await self._hurry(future)
+            step = future.result()
+            self._count(step, ended - (began or ended))
+            return step
         except asyncio.CancelledError:
-            # The thread is inside the machine: nobody else may be until it comes back.
-            self._stopping = True
-            self._block.hurry()
-            await _settled(future)
+            await self._hurry(future)
             future.result()  # what went wrong in there outranks the cancellation
             raise
+
+    async def _hurry(self, future: asyncio.Future[BlockStep]) -> None:
+        """Have the worker come back soon: it is inside the machine, and nobody else may be until then."""
+        self._stopping = True
+        self._block.hurry()
+        await _settled(future)
 
     # --- answering -------------------------------------------------------------------------------
 
@@ -247,6 +308,8 @@ class _Run:
             task = self._tasks.pop(number)
             # A task that nobody here cancelled was cancelled by its own tool.
             answers[number] = _CANCELLED if task.cancelled() else task.result()
+            if self._one_at_a_time:
+                break
         return answers
 
     def _land(self, number: int, task: asyncio.Task[Response]) -> None:

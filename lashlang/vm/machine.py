@@ -103,15 +103,31 @@ class Machine:
         projected: Mapping[str, Value] | None = None,
         fuel: int | None = None,
         timeout: float | None = None,
+        compute_timeout: float | None = None,
+        one_at_a_time: bool = False,
     ) -> Outcome:
         """Run a block to its end on the running event loop; requests that wait together run concurrently.
 
         Parameters as for `run`; plain functions run in worker threads. Cancelling the task stops the
         block and its tools and leaves the machine usable.
+
+        `compute_timeout` bounds the seconds that the machine itself computes; what tools take is not counted. With
+        `one_at_a_time` the block goes on after every single answer, in the order in which they come. What it asks
+        next then depends on that order alone, which is what a host needs that records a run and repeats it.
         """
         from lashlang.runner import run_async
 
-        return await run_async(self, program, tools=tools, host=host, projected=projected, fuel=fuel, timeout=timeout)
+        return await run_async(
+            self,
+            program,
+            tools=tools,
+            host=host,
+            projected=projected,
+            fuel=fuel,
+            timeout=timeout,
+            compute_timeout=compute_timeout,
+            one_at_a_time=one_at_a_time,
+        )
 
     def finish(
         self, *, tools: Tools | None = None, host: ToolHost | None = None, timeout: float | None = None
@@ -125,15 +141,28 @@ class Machine:
         return finish(self, tools=tools, host=host, timeout=timeout)
 
     async def finish_async(
-        self, *, tools: Tools | None = None, host: ToolHost | None = None, timeout: float | None = None
+        self,
+        *,
+        tools: Tools | None = None,
+        host: ToolHost | None = None,
+        timeout: float | None = None,
+        compute_timeout: float | None = None,
+        one_at_a_time: bool = False,
     ) -> Outcome:
         """Take a suspended block, started or restored, to its end on the running event loop, as `run_async` does.
 
-        Raises MachineMisuse where no block is suspended.
+        Parameters as for `run_async`. Raises MachineMisuse where no block is suspended.
         """
         from lashlang.runner import finish_async
 
-        return await finish_async(self, tools=tools, host=host, timeout=timeout)
+        return await finish_async(
+            self,
+            tools=tools,
+            host=host,
+            timeout=timeout,
+            compute_timeout=compute_timeout,
+            one_at_a_time=one_at_a_time,
+        )
 
     # --- sans-IO ---------------------------------------------------------------------------------
 

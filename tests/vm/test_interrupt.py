@@ -79,6 +79,58 @@ def test_another_thread_stops_an_operation_which_then_is_still_ahead(machine: la
     assert block.interrupt().outcome.status == "interrupted"
 
 
+@pytest.mark.parametrize("name", LONG)
+async def test_the_time_of_computing_bounds_one_long_operation(machine: lashlang.Machine, name: str) -> None:
+    outcome = await machine.run_async(LONG[name], compute_timeout=0.05)
+    assert outcome.status == "interrupted"
+    assert outcome.error is not None
+    assert outcome.error.message == "stopped after 0.05 s of computing"
+    assert outcome.fuel < 10
+
+
+async def test_the_time_of_computing_bounds_a_loop_and_not_what_tools_take() -> None:
+    async def slow() -> int:
+        await asyncio.sleep(0.2)
+        return 1
+
+    with lashlang.Machine() as machine:
+        waited = await machine.run_async("submit (call slow {})?", tools={"slow": slow}, compute_timeout=0.1)
+        assert waited.value == 1
+        stopped = await machine.run_async("n = 0\nwhile true { n += 1 }", compute_timeout=0.02, fuel=10**12)
+        assert stopped.status == "interrupted"
+        small = await machine.run_async(
+            "while true { call quick {} }", tools={"quick": lambda: 1}, compute_timeout=0.01
+        )
+        assert small.status == "interrupted"
+
+
+@pytest.mark.parametrize("one_at_a_time", [True, False])
+async def test_answers_taken_one_at_a_time_let_the_block_go_on_in_the_order_they_come(one_at_a_time: bool) -> None:
+    order: list[str] = []
+    asked = asyncio.Event()
+
+    async def first(n: int) -> None:
+        # All three answers come in one round of the loop, the last one first.
+        if n == 3:
+            asked.set()
+        await asked.wait()
+        for _ in range(3 - n):
+            await asyncio.sleep(0)
+
+    async def second(n: int) -> None:
+        order.append(f"second {n}")
+
+    branches = [f"if true {{ call first {{ n: {n} }} call second {{ n: {n} }} }}" for n in (1, 2, 3)]
+    source = "parallel {\n" + "\n".join(branches) + "\n}"
+    with lashlang.Machine() as machine:
+        tools = {"first": first, "second": second}
+        outcome = await machine.run_async(source, tools=tools, one_at_a_time=one_at_a_time)
+        assert outcome.error is None
+    if one_at_a_time:
+        assert order == ["second 3", "second 2", "second 1"]
+    assert sorted(order) == ["second 1", "second 2", "second 3"]
+
+
 async def test_a_long_source_is_compiled_beside_the_loop_and_its_cancellation_leaves_the_machine_free() -> None:
     source = "x = [" + "1," * 50_000 + "]\nsubmit len(x)"
     with lashlang.Machine() as machine:
