@@ -26,7 +26,7 @@ def check_schema(schema: Schema) -> None:
 def problems(value: JsonValue, schema: Schema) -> list[str]:
     """What is wrong with a value, each with a JSON pointer (RFC 6901) to the place; empty where it fits."""
     validator = cast("Any", Draft202012Validator(cast("Any", schema)))
-    errors: list[ValidationError] = sorted(validator.iter_errors(value), key=lambda error: [str(step) for step in error.path])
+    errors: list[ValidationError] = sorted(validator.iter_errors(value), key=_pointer)
     told = [f"{_pointer(error)}: {_short(error.message)}" for error in errors[:MOST_PROBLEMS]]
     if len(errors) > MOST_PROBLEMS:
         told.append(f"and {len(errors) - MOST_PROBLEMS} more")

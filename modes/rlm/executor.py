@@ -1,0 +1,139 @@
+"""Running the programs of a session (rlm.md 8, 10): the machine that keeps its variables, block after block.
+
+A language error keeps what the program assigned before it. Whatever is no fault of the program (a machine that broke,
+a block that computed for too long, a cancelled turn) leaves the variables as they were before the block: the machine
+is forked before each one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import perf_counter
+
+from lash.modes.rlm.bridge import ProgramHalted, RlmBridge
+from lash.modes.rlm.codec import plain
+from lash.modes.rlm.config import RlmLimits
+from lash.runtime.sansio.effects import ExecResponse, TerminalControl, TerminalSubmit
+from lashlang import KernelFault, Limits, Machine, Outcome, Projection, SnapshotError, Value
+from lashlang.vm.sources import Resolve
+
+ROLLED_BACK = "The variables are as they were before the block."
+
+
+class RlmExecutor:
+    """The machine of one session. `dirty` says that its state is not yet in a snapshot that was taken."""
+
+    def __init__(self, limits: RlmLimits) -> None:
+        self._limits = limits
+        self._machine = Machine(Limits(**limits.kernel))
+        self.dirty = False
+
+    def close(self) -> None:
+        """Give the machine's memory back."""
+        self._machine.close()
+
+    # --- state -------------------------------------------------------------------------------------
+
+    def snapshot(self) -> bytes:
+        """The variables, in the portable form that every later version reads."""
+        return self._machine.snapshot()
+
+    def restore(self, data: bytes, projections: Resolve | None = None) -> None:
+        """Have the variables of a snapshot. Raises SnapshotError, changing nothing."""
+        restored = Machine.restore(data, limits=Limits(**self._limits.kernel), projections=projections)
+        if restored.step is not None:
+            restored.close()
+            raise SnapshotError("the snapshot holds a block that is not finished; a session keeps none")
+        self._machine.close()
+        self._machine = restored
+        self.dirty = False
+
+    @property
+    def variables(self) -> Mapping[str, Value]:
+        """The variables, by name in state order; reading one larger than `value_size` raises LanguageError."""
+        return self._machine.globals
+
+    def set_default(self, values: Mapping[str, Value]) -> None:
+        """Set those variables that are not bound."""
+        for name, value in values.items():
+            if name not in self._machine.globals:
+                self._machine.globals[name] = value
+                self.dirty = True
+
+    def remove(self, names: list[str]) -> list[str]:
+        """Remove variables; those that there were."""
+        removed = [name for name in names if name in self._machine.globals]
+        for name in removed:
+            del self._machine.globals[name]
+            self.dirty = True
+        return removed
+
+    # --- blocks ------------------------------------------------------------------------------------
+
+    async def run(
+        self, code: str, bridge: RlmBridge, projected: Mapping[str, Value | Projection] | None = None
+    ) -> ExecResponse:
+        """Run one block to its end. A cancellation rolls the variables back and goes on its way."""
+        before = self._machine.fork()
+        kept = False
+        began = perf_counter()
+        try:
+            try:
+                outcome = await self._machine.run_async(
+                    code,
+                    host=bridge,
+                    projected=projected,
+                    compute_timeout=self._limits.block_timeout_s,
+                    one_at_a_time=True,
+                )
+            except ProgramHalted:
+                outcome = None
+            except KernelFault as fault:
+                return _response(bridge, began, error=f"The machine broke: {fault}\n{ROLLED_BACK}", kind="kernel_fault")
+            if outcome is not None and outcome.status == "interrupted":
+                error = f"{outcome.render_error()}\n{ROLLED_BACK}"
+                return _response(bridge, began, error=error, kind="interrupted", fuel=outcome.fuel)
+            kept = True
+            self.dirty = True
+            return _ended(bridge, began, outcome)
+        finally:
+            if kept:
+                before.close()
+            else:
+                self._machine.close()
+                self._machine = before
+
+
+def _ended(bridge: RlmBridge, began: float, outcome: Outcome | None) -> ExecResponse:
+    """The response of a block that ended by itself, or (None) was halted by a tool."""
+    if outcome is None:
+        assert bridge.halted is not None
+        return _response(bridge, began, terminal=TerminalControl(bridge.halted), halted_by=bridge.halted.tool_name)
+    if outcome.error is not None:
+        return _response(bridge, began, error=outcome.render_error(), kind=str(outcome.error.kind), fuel=outcome.fuel)
+    terminal = TerminalSubmit(plain(outcome.value)) if outcome.status == "submitted" else None
+    return _response(bridge, began, terminal=terminal, fuel=outcome.fuel)
+
+
+def _response(
+    bridge: RlmBridge,
+    began: float,
+    *,
+    error: str | None = None,
+    kind: str | None = None,
+    terminal: TerminalSubmit | TerminalControl | None = None,
+    fuel: int = 0,
+    halted_by: str | None = None,
+) -> ExecResponse:
+    return ExecResponse(
+        observations=tuple(bridge.observations),
+        observation_metrics=tuple(bridge.metrics),
+        tool_calls=bridge.calls,
+        printed_images=tuple(bridge.images),
+        error=error,
+        error_kind=kind,
+        terminal_finish=terminal,
+        duration_ms=round((perf_counter() - began) * 1000),
+        fuel=fuel,
+        halted_by=halted_by,
+    )
