@@ -1,9 +1,108 @@
 """lash: an agent runtime in which the model acts by writing small sandboxed programs.
 
-The language and its virtual machine are the package :mod:`lashlang`. What will stand on them (turn machine, sessions,
-providers, modes) is not written yet; until then this package holds its version and the places where those parts go.
+    core = LashCore.rlm(provider=provider, model="anthropic/claude-sonnet-4.6", tools=[lookup_order])
+    async with core.session("chat-123") as session:
+        result = await session.turn("Which orders are late?", require_submit=True)
+
+What applications use is here and is loaded on first use; the language and its machine are the package :mod:`lashlang`.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from lashlang._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from lash.config import UNSET, ModeId, ModePreset, RuntimeConfig, Unset
+    from lash.core import LashCore
+    from lash.runtime.errors import ConfigError, LashError, SessionBusyError, SessionError, StoreError, TurnError
+    from lash.runtime.providers.handle import ProviderHandle
+    from lash.runtime.providers.models import ModelInfo
+    from lash.runtime.sansio.activity import PendingApproval, TurnActivity, TurnEvent
+    from lash.runtime.sansio.outcome import TurnFinish, TurnIssue, TurnOutcome, TurnStop
+    from lash.runtime.sansio.usage import TokenUsage
+    from lash.runtime.tools.approvals import Approve, Deny, Edit
+    from lash.runtime.tools.cancel import CancelToken
+    from lash.runtime.tools.context import ToolContext, ToolProgress
+    from lash.runtime.tools.decorator import Tool, tool
+    from lash.runtime.tools.result import ToolError, ToolResult
+    from lash.runtime.turn.activities import TurnActivitySink
+    from lash.runtime.turn.result import TurnOutput, TurnResult
+    from lash.runtime.turn.session import LeaseTimings
+    from lash.sessions import LashSession, SessionOpener
+    from lash.turns import Turn
+
+_WHERE = {
+    "lash.config": "UNSET ModeId ModePreset RuntimeConfig Unset",
+    "lash.core": "LashCore",
+    "lash.runtime.errors": "ConfigError LashError SessionBusyError SessionError StoreError TurnError",
+    "lash.runtime.providers.handle": "ProviderHandle",
+    "lash.runtime.providers.models": "ModelInfo",
+    "lash.runtime.sansio.activity": "PendingApproval TurnActivity TurnEvent",
+    "lash.runtime.sansio.outcome": "TurnFinish TurnIssue TurnOutcome TurnStop",
+    "lash.runtime.sansio.usage": "TokenUsage",
+    "lash.runtime.tools.approvals": "Approve Deny Edit",
+    "lash.runtime.tools.cancel": "CancelToken",
+    "lash.runtime.tools.context": "ToolContext ToolProgress",
+    "lash.runtime.tools.decorator": "Tool tool",
+    "lash.runtime.tools.result": "ToolError ToolResult",
+    "lash.runtime.turn.activities": "TurnActivitySink",
+    "lash.runtime.turn.result": "TurnOutput TurnResult",
+    "lash.runtime.turn.session": "LeaseTimings",
+    "lash.sessions": "LashSession SessionOpener",
+    "lash.turns": "Turn",
+}
+_MODULE_OF = {name: module for module, names in _WHERE.items() for name in names.split()}
+
+__all__ = [
+    "UNSET",
+    "Approve",
+    "CancelToken",
+    "ConfigError",
+    "Deny",
+    "Edit",
+    "LashCore",
+    "LashError",
+    "LashSession",
+    "LeaseTimings",
+    "ModeId",
+    "ModePreset",
+    "ModelInfo",
+    "PendingApproval",
+    "ProviderHandle",
+    "RuntimeConfig",
+    "SessionBusyError",
+    "SessionError",
+    "SessionOpener",
+    "StoreError",
+    "TokenUsage",
+    "Tool",
+    "ToolContext",
+    "ToolError",
+    "ToolProgress",
+    "ToolResult",
+    "Turn",
+    "TurnActivity",
+    "TurnActivitySink",
+    "TurnError",
+    "TurnEvent",
+    "TurnFinish",
+    "TurnIssue",
+    "TurnOutcome",
+    "TurnOutput",
+    "TurnResult",
+    "TurnStop",
+    "Unset",
+    "__version__",
+    "tool",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Load what is used, and only that (PEP 562)."""
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(module), name)

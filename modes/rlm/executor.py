@@ -7,24 +7,37 @@ is forked before each one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from time import perf_counter
+from collections.abc import Callable, Collection, Mapping
 
 from lash.modes.rlm.bridge import ProgramHalted, RlmBridge
 from lash.modes.rlm.codec import plain
 from lash.modes.rlm.config import RlmLimits
+from lash.modes.rlm.prompt.variables import MOST_VARIABLES, Described, describe, variables_view
+from lash.modes.rlm.view import VariablesView
 from lash.runtime.sansio.effects import ExecResponse, TerminalControl, TerminalSubmit
 from lashlang import KernelFault, Limits, Machine, Outcome, Projection, SnapshotError, Value
 from lashlang.vm.sources import Resolve
+
+SMALL_HEAP = 8 << 20
+"""Bytes of a machine's heap up to which its variables are read whole for the prompt."""
+
+_BEGINNING = """submit type_of(NAME) == "record" ? [[[k, NAME[k]] for k in slice(keys(NAME), 0, 12)], len(NAME), true]
+  : type_of(NAME) == "string" ? [slice(NAME, 0, 2000), len(NAME), false]
+  : type_of(NAME) == "list" ? [slice(NAME, 0, 12), len(NAME), false]
+  : [NAME, null, false]"""
 
 ROLLED_BACK = "The variables are as they were before the block."
 
 
 class RlmExecutor:
-    """The machine of one session. `dirty` says that its state is not yet in a snapshot that was taken."""
+    """The machine of one session.
 
-    def __init__(self, limits: RlmLimits) -> None:
+    `seconds` is a clock that never goes back. `dirty` says that the state is not yet in a snapshot that was taken.
+    """
+
+    def __init__(self, limits: RlmLimits, seconds: Callable[[], float]) -> None:
         self._limits = limits
+        self._seconds = seconds
         self._machine = Machine(Limits(**limits.kernel))
         self.dirty = False
 
@@ -68,6 +81,25 @@ class RlmExecutor:
             self.dirty = True
         return removed
 
+    def view(self, hidden: Collection[str]) -> VariablesView:
+        """What the prompt tells of the variables, but for those hidden.
+
+        Of a machine that holds much only the beginnings of texts, lists and records are read.
+        """
+        names = sorted(name for name in self._machine.globals if name not in hidden)
+        described, told = names[:MOST_VARIABLES], names[MOST_VARIABLES:]
+        if self._machine.heap_used <= SMALL_HEAP:
+            return variables_view([describe(name, self._machine.globals[name]) for name in described], told)
+        found: list[Described] = []
+        for name in described:
+            outcome = self._machine.run(_BEGINNING.replace("NAME", name))
+            if outcome.error is not None:  # a part of it is larger than may leave the machine
+                told.append(name)
+                continue
+            value, length, is_record = outcome.value
+            found.append(describe(name, dict(value) if is_record else value, length))
+        return variables_view(found, told)
+
     # --- blocks ------------------------------------------------------------------------------------
 
     async def run(
@@ -76,7 +108,7 @@ class RlmExecutor:
         """Run one block to its end. A cancellation rolls the variables back and goes on its way."""
         before = self._machine.fork()
         kept = False
-        began = perf_counter()
+        began = self._seconds()
         try:
             try:
                 outcome = await self._machine.run_async(
@@ -89,13 +121,18 @@ class RlmExecutor:
             except ProgramHalted:
                 outcome = None
             except KernelFault as fault:
-                return _response(bridge, began, error=f"The machine broke: {fault}\n{ROLLED_BACK}", kind="kernel_fault")
+                return _response(
+                    bridge,
+                    self._seconds() - began,
+                    error=f"The machine broke: {fault}\n{ROLLED_BACK}",
+                    kind="kernel_fault",
+                )
             if outcome is not None and outcome.status == "interrupted":
                 error = f"{outcome.render_error()}\n{ROLLED_BACK}"
-                return _response(bridge, began, error=error, kind="interrupted", fuel=outcome.fuel)
+                return _response(bridge, self._seconds() - began, error=error, kind="interrupted", fuel=outcome.fuel)
             kept = True
             self.dirty = True
-            return _ended(bridge, began, outcome)
+            return _ended(bridge, self._seconds() - began, outcome)
         finally:
             if kept:
                 before.close()
@@ -104,20 +141,20 @@ class RlmExecutor:
                 self._machine = before
 
 
-def _ended(bridge: RlmBridge, began: float, outcome: Outcome | None) -> ExecResponse:
+def _ended(bridge: RlmBridge, seconds: float, outcome: Outcome | None) -> ExecResponse:
     """The response of a block that ended by itself, or (None) was halted by a tool."""
     if outcome is None:
         assert bridge.halted is not None
-        return _response(bridge, began, terminal=TerminalControl(bridge.halted), halted_by=bridge.halted.tool_name)
+        return _response(bridge, seconds, terminal=TerminalControl(bridge.halted), halted_by=bridge.halted.tool_name)
     if outcome.error is not None:
-        return _response(bridge, began, error=outcome.render_error(), kind=str(outcome.error.kind), fuel=outcome.fuel)
+        return _response(bridge, seconds, error=outcome.render_error(), kind=str(outcome.error.kind), fuel=outcome.fuel)
     terminal = TerminalSubmit(plain(outcome.value)) if outcome.status == "submitted" else None
-    return _response(bridge, began, terminal=terminal, fuel=outcome.fuel)
+    return _response(bridge, seconds, terminal=terminal, fuel=outcome.fuel)
 
 
 def _response(
     bridge: RlmBridge,
-    began: float,
+    seconds: float,
     *,
     error: str | None = None,
     kind: str | None = None,
@@ -133,7 +170,7 @@ def _response(
         error=error,
         error_kind=kind,
         terminal_finish=terminal,
-        duration_ms=round((perf_counter() - began) * 1000),
+        duration_ms=round(seconds * 1000),
         fuel=fuel,
         halted_by=halted_by,
     )

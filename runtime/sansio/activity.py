@@ -193,7 +193,7 @@ class TurnEvent:
     class RetryStatus:
         """The provider layer waits before it tries again."""
 
-        wait_seconds: float
+        wait_seconds: int | float
         attempt: int
         max_attempts: int
         reason: str

@@ -123,13 +123,16 @@ class LlmMessage:
 
 @dataclass(frozen=True, slots=True)
 class LlmAttachment:
-    """An image of a request: its media type and its id in the attachment store.
+    """An image of a request: its media type, its id in the attachment store, and what is known of it besides.
 
     `data` is filled in just before the provider is called and never written down.
     """
 
     mime: str
     reference: str
+    label: str | None = None
+    width: int | None = None
+    height: int | None = None
     data: bytes | None = field(default=None, compare=False, repr=False)
 
 

@@ -79,11 +79,11 @@ class TurnStop:
 
     @dataclass(frozen=True, slots=True)
     class LimitExceeded:
-        """A budget is used up."""
+        """A budget is used up; whole numbers stay whole when they are written down."""
 
         kind: LimitKind
-        limit: float
-        observed: float
+        limit: int | float
+        observed: int | float
         type: Literal["limit_exceeded"] = "limit_exceeded"
 
     @dataclass(frozen=True, slots=True)

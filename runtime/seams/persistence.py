@@ -309,6 +309,17 @@ class SessionMeta:
 
 
 @dataclass(frozen=True, slots=True)
+class AttachmentIntent:
+    """An attachment that a session uses (`committed_ms` says since when), or was about to use at `intent_ms`."""
+
+    attachment_id: str
+    uri: str
+    owner_turn_id: str | None
+    intent_ms: int
+    committed_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class VacuumReport:
     """What a vacuum removed."""
 
@@ -409,7 +420,15 @@ class RuntimePersistence(Protocol):
         ...
 
     async def list_inputs(self) -> list[PendingInput]:
-        """All queued input, oldest first."""
+        """All input that was ever queued, oldest first, with what has become of it."""
+        ...
+
+    async def record_attachment_intent(self, attachment_id: str, uri: str, *, turn_id: str | None = None) -> None:
+        """Note, before an attachment is put, that the session is about to use it; a commit confirms it."""
+        ...
+
+    async def list_attachments(self) -> list[AttachmentIntent]:
+        """The attachments that the session uses or was about to use, oldest first."""
         ...
 
     async def aclose(self) -> None:

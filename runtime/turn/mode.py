@@ -10,8 +10,10 @@ from lash.runtime.sansio.activity import AnyTurnEvent
 from lash.runtime.sansio.driver import ContextProjector, ModeDriver
 from lash.runtime.sansio.effects import ExecOutcome, PrintedImage
 from lash.runtime.sansio.messages import Message, SessionEventRecord
+from lash.runtime.sansio.prompt import PromptContribution
 from lash.runtime.sansio.tools import CompletedToolCall, ToolSpec
 from lash.runtime.sansio.values import JsonValue
+from lash.runtime.tools.cancel import CancelToken
 
 Emit = Callable[[AnyTurnEvent, str | None], Awaitable[None]]
 """Shows an event under a correlation id, or under none of its own."""
@@ -62,11 +64,13 @@ class SurfaceInput:
 
 @dataclass(frozen=True, slots=True)
 class ModePrompt:
-    """What a mode adds to the system prompt, by slot, and what its projector wants to know besides."""
+    """What a mode adds to the system prompt: its execution instructions and contributions to slots.
+
+    `view` is what its projector wants to know besides.
+    """
 
     execution: str
-    tools: str = ""
-    environment: str = ""
+    contributions: tuple[PromptContribution, ...] = ()
     view: JsonValue = None
 
 
@@ -135,9 +139,15 @@ class ModeSession(Protocol):
         ...
 
     async def exec_code(
-        self, code: str, correlation_id: str, port: ExecPort, emit: Emit, events: Sequence[SessionEventRecord]
+        self,
+        code: str,
+        correlation_id: str,
+        port: ExecPort,
+        emit: Emit,
+        token: CancelToken,
+        events: Sequence[SessionEventRecord],
     ) -> ExecOutcome:
-        """Run a program; `events` are those of the session so far."""
+        """Run a program, until the token asks it to stop at the latest; `events` are those of the session so far."""
         ...
 
     def opened(self, events: Sequence[SessionEventRecord], state: bytes | None) -> None:

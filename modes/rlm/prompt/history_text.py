@@ -10,8 +10,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from lashlang.compiler.faults import KINDS
-
 from lash.modes.rlm import notes
 from lash.modes.rlm.config import RlmConfig
 from lash.modes.rlm.driver import same_error
@@ -31,6 +29,7 @@ from lash.modes.rlm.types import RlmTrajectoryEntry, StepImage
 from lash.runtime.sansio.llm import AnyBlock, Block, LlmAttachment, LlmMessage
 from lash.runtime.sansio.messages import Message, PruneState
 from lash.runtime.sansio.values import JsonValue
+from lashlang.compiler.faults import KINDS
 
 MOST_IMAGES = 8
 """Images of one step that the model sees; of more it reads the descriptions."""

@@ -1,0 +1,84 @@
+"""Where texts go that are too long for the model: files of this user alone, pruned by age and size."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import stat
+import tempfile
+import threading
+from pathlib import Path
+from typing import Final
+
+from lash.runtime.sansio.values import JsonValue, canonical
+from lash.runtime.seams.clock import Clock
+
+MOST_BYTES: Final = 500 << 20
+MOST_AGE_S: Final = 7 * 24 * 3600
+
+_log = logging.getLogger("lash.plugins")
+
+
+def default_directory() -> Path:
+    """`lash-tool-output` in the system's directory for temporary files."""
+    return Path(tempfile.gettempdir()) / "lash-tool-output"
+
+
+class SpillDirectory:
+    """A directory of spilled texts; it is made when it is first needed, and pruned then, once."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self.path = path
+        self._clock = clock
+        self._opening = threading.Lock()
+        self._opened = False
+
+    def write(self, tool: str, args: JsonValue, text: str) -> Path | None:
+        """The file that holds a text, written unless it is there; None where that fails, which is logged. It blocks."""
+        data = text.encode("utf-8", "replace")
+        digest = hashlib.sha256(canonical([tool, args]) + b"\0" + data).hexdigest()[:12]
+        target = self.path / f"{tool}-{digest}.txt"
+        try:
+            self._open()
+            if target.is_file() and target.stat().st_size == len(data) and target.read_bytes() == data:
+                return target
+            handle, temporary = tempfile.mkstemp(dir=self.path, prefix=".spill-")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(data)
+                Path(temporary).replace(target)
+            except BaseException:
+                Path(temporary).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            _log.warning("a tool's output could not be kept at %s: %s", self.path, error)
+            return None
+        return target
+
+    def _open(self) -> None:
+        with self._opening:
+            if self._opened:
+                return
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Others may have made a directory of that name first: what tools print is nobody else's business.
+            found = self.path.lstat()
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+                raise PermissionError(f"{self.path} is no directory of this user")
+            if found.st_mode & 0o077:
+                self.path.chmod(0o700)
+            self._prune()
+            self._opened = True
+
+    def _prune(self) -> None:
+        """Remove files that are too old, then the oldest until what is left is small enough."""
+        oldest_s = self._clock.now_ms() / 1000 - MOST_AGE_S
+        files = sorted(
+            ((entry.stat().st_mtime, entry.stat().st_size, entry.path) for entry in os.scandir(self.path) if entry.is_file()),
+            reverse=True,
+        )
+        total = 0
+        for modified, size, path in files:
+            total += size
+            if modified < oldest_s or total > MOST_BYTES:
+                Path(path).unlink(missing_ok=True)

@@ -1,0 +1,437 @@
+"""Chat Completions as plain JSON: the body of a request, and what a stream of chunks comes to (providers.md 7).
+
+Many servers speak this dialect, each a little differently; `openai_profiles.py` has what is known of that, and the
+decoder takes what it can get. Pure functions and a decoder without a socket; `openai_chat.py` puts them on the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import cast
+
+from lash.host.providers.openai_profiles import EndpointProfile
+from lash.host.providers.schemas import output_schema, tool_schema
+from lash.host.providers.wire import (
+    IMAGE_ATTACHED,
+    JsonObject,
+    clean,
+    data_url,
+    joined_text,
+    obj,
+    objects,
+    refuse_empty,
+    reported_failure,
+    string,
+    truncated,
+)
+from lash.runtime.providers.options import ProviderOptions
+from lash.runtime.providers.usage import count, inclusive_usage
+from lash.runtime.providers.variants import VariantSetting
+from lash.runtime.sansio.llm import (
+    AnyStreamEvent,
+    Block,
+    JsonObjectOutput,
+    JsonSchemaOutput,
+    LlmMessage,
+    LlmRequest,
+    LlmResponse,
+    LlmStreamEvent,
+    ResponsePart,
+    TerminalReason,
+    ToolCallReplay,
+)
+from lash.runtime.sansio.usage import TokenUsage
+from lash.runtime.sansio.values import JsonValue
+
+FINISH_REASONS: dict[str, TerminalReason] = {
+    "stop": "stop",
+    "tool_calls": "tool_use",
+    "function_call": "tool_use",
+    "length": "output_limit",
+    "max_tokens": "output_limit",
+    "content_filter": "content_filter",
+    "safety": "content_filter",
+}
+"""What the wire's finish reasons mean; any other is `provider_error`."""
+
+REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
+"""Where servers put the model's reasoning; the first that is there counts."""
+
+ENCRYPTED = "reasoning.encrypted"
+"""The type of reasoning details that have to be sent back."""
+
+
+@dataclass(slots=True)
+class _Said:
+    """A message of the wire with text parts, any of which may yet be marked for the cache; `flagged` asked for it."""
+
+    message: JsonObject
+    texts: list[JsonObject] = field(default_factory=list[JsonObject])
+    flagged: list[JsonObject] = field(default_factory=list[JsonObject])
+
+
+def encode_request(
+    request: LlmRequest, options: ProviderOptions, setting: VariantSetting | None, profile: EndpointProfile
+) -> JsonObject:
+    """The body of a request. Raises ProviderFailure where a schema cannot be sent."""
+    said = _conversation(request)
+    body: JsonObject = {
+        "model": request.model,
+        "messages": [entry.message for entry in said],
+        profile.max_tokens_field: options.output_bound(request.max_output_tokens),
+        "stream": True,
+    }
+    if profile.stream_usage:
+        body["stream_options"] = {"include_usage": True}
+    if request.tools:
+        body["tools"] = [
+            {
+                "type": "function",
+                "function": {
+                    "name": tool.name,
+                    "description": tool.description,
+                    "parameters": tool_schema(tool, "openai_lax"),
+                },
+            }
+            for tool in request.tools
+        ]
+        body["tool_choice"] = request.tool_choice
+        if profile.parallel_tool_calls:
+            body["parallel_tool_calls"] = True
+    _add_output(body, request, profile)
+    if setting is not None and setting.effort is not None and profile.reasoning_format == "reasoning":
+        body["reasoning"] = {"effort": setting.effort}
+    if profile.provider_routing is not None:
+        body["provider"] = profile.provider_routing
+    _add_cache_marks(body, said, options, profile.cache_dialect(request.model))
+    for entry in said:
+        _simplify(entry.message)
+    return cast("JsonObject", clean(body))
+
+
+def _add_output(body: JsonObject, request: LlmRequest, profile: EndpointProfile) -> None:
+    match request.output_spec:
+        case JsonSchemaOutput(name=name, schema=schema, strict=strict) if profile.structured_output == "json_schema":
+            fitted = output_schema(cast("JsonObject", schema), "openai_strict" if strict else "openai_lax", name)
+            wanted = {"name": name, "schema": fitted, "strict": strict}
+            body["response_format"] = {"type": "json_schema", "json_schema": wanted}
+        case JsonSchemaOutput() | JsonObjectOutput():
+            body["response_format"] = {"type": "json_object"}
+        case None:
+            pass
+
+
+def _conversation(request: LlmRequest) -> list[_Said]:
+    """The messages. Answers to tool calls come before all else that the user side says up to the next turn."""
+    said: list[_Said] = []
+    run: list[LlmMessage] = []
+    for message in request.messages:
+        if message.role == "user":
+            run.append(message)
+            continue
+        said += _user_side(run, request)
+        run = []
+        said += _system(message) if message.role == "system" else _assistant(message)
+    return said + _user_side(run, request)
+
+
+def _user_side(run: list[LlmMessage], request: LlmRequest) -> list[_Said]:
+    """User messages in a row: tool messages, then the images of tool results, then what the user says."""
+    results = [block for message in run for block in message.blocks if isinstance(block, Block.ToolResult)]
+    said = [
+        _Said(
+            {
+                "role": "tool",
+                "tool_call_id": result.call_id,
+                **({"name": result.tool_name} if result.tool_name else {}),
+                "content": result.content,
+            }
+        )
+        for result in results
+    ]
+    images = [_image(index, request) for result in results for index in result.images]
+    if images:
+        said.append(_Said({"role": "user", "content": images}))
+    for message in run:
+        entry = _Said({"role": "user", "content": []})
+        for block in message.blocks:
+            match block:
+                case Block.Text():
+                    _add_text(entry, block)
+                case Block.Image(attachment_idx=index):
+                    entry.message["content"].append(_image(index, request))
+                case _:
+                    pass
+        if entry.message["content"]:
+            said.append(entry)
+    return said
+
+
+def _system(message: LlmMessage) -> list[_Said]:
+    entry = _Said({"role": "system", "content": []})
+    for block in message.blocks:
+        if isinstance(block, Block.Text):
+            _add_text(entry, block)
+    return [entry] if entry.texts else []
+
+
+def _assistant(message: LlmMessage) -> list[_Said]:
+    entry = _Said({"role": "assistant", "content": []})
+    calls: list[JsonObject] = []
+    encrypted: list[JsonObject] = []
+    for block in message.blocks:
+        match block:
+            case Block.Text():
+                _add_text(entry, block)
+            case Block.ToolCall(call_id=call_id, tool_name=name, input_json=arguments, replay=replay):
+                function = {"name": name, "arguments": arguments}
+                calls.append({"id": call_id, "type": "function", "function": function})
+                encrypted += objects(replay.opaque) if replay is not None else []
+            case _:
+                pass
+    if calls:
+        entry.message["tool_calls"] = calls
+    if encrypted:
+        entry.message["reasoning_details"] = encrypted
+    return [entry] if calls or entry.texts else []
+
+
+def _add_text(entry: _Said, block: Block.Text) -> None:
+    if not block.text:
+        return
+    part: JsonObject = {"type": "text", "text": block.text}
+    entry.message["content"].append(part)
+    entry.texts.append(part)
+    if block.cache_breakpoint:
+        entry.flagged.append(part)
+
+
+def _image(index: int, request: LlmRequest) -> JsonObject:
+    url = data_url(request, index)
+    if url is None:
+        return {"type": "text", "text": IMAGE_ATTACHED}
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def _simplify(message: JsonObject) -> None:
+    """Content as a plain text where it is one plain text, and null where there is none."""
+    content = message["content"]
+    if not content and message["role"] == "assistant":
+        message["content"] = None
+    elif isinstance(content, list) and len(cast("list[object]", content)) == 1:
+        part = obj(cast("list[object]", content)[0])
+        if part.keys() == {"type", "text"}:
+            message["content"] = part["text"]
+
+
+def _add_cache_marks(body: JsonObject, said: list[_Said], options: ProviderOptions, dialect: str) -> None:
+    """Ask for the prompt to be cached, in the dialect of the model behind the endpoint."""
+    if dialect == "none" or options.cache_retention == "none":
+        return
+    flagged = [part for entry in said for part in entry.flagged]
+    if dialect == "gemini":
+        for part in flagged[-1:]:
+            part["cache_control"] = {"type": "ephemeral"}
+        return
+    mark = {"type": "ephemeral", "ttl": "1h"} if options.cache_retention == "long" else {"type": "ephemeral"}
+    system = [part for entry in said if entry.message["role"] == "system" for part in entry.texts]
+    spoken = [part for entry in said if entry.message["role"] != "system" for part in entry.texts]
+    for part in (*system[:1], *body.get("tools", [])[-1:], *(flagged or spoken)[-1:]):
+        part["cache_control"] = mark
+
+
+@dataclass(slots=True, eq=False)
+class _Text:
+    """A run of visible text or of reasoning."""
+
+    index: int
+    reasoning: bool
+    text: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    """A tool call as it arrives; `key` is its index on the wire."""
+
+    index: int
+    key: object
+    call_id: str = ""
+    name: str = ""
+    arguments: str = ""
+    encrypted: list[JsonValue] = field(default_factory=list[JsonValue])
+
+
+class ChatDecoder:
+    """What a stream of Chat Completions comes to; implements `wire.Decoder`.
+
+    `sink` gets the stream events; `new_call_id` makes an id for a tool call that came without one. Only the first
+    choice is read.
+    """
+
+    def __init__(
+        self, sink: Callable[[AnyStreamEvent], None], profile: EndpointProfile, new_call_id: Callable[[], str]
+    ) -> None:
+        self._sink = sink
+        self._profile = profile
+        self._new_call_id = new_call_id
+        self._parts: list[_Text | _Call] = []
+        self._details: list[JsonObject] = []
+        self._usage: JsonObject = {}
+        self._id: str | None = None
+        self._finish = ""
+        self._refused = False
+        self._answered = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether the reason why the reply ended is known; usage may follow it."""
+        return bool(self._finish)
+
+    def event(self, event: JsonObject) -> None:
+        """Take one chunk."""
+        if event.get("error"):
+            raise reported_failure(event, self.partial())
+        self._id = string(event.get("id")) or self._id
+        if usage := obj(event.get("usage")):
+            self._usage = usage
+            self._sink(LlmStreamEvent.UsageUpdate(self._tokens()))
+        choice = next((item for item in objects(event.get("choices")) if item.get("index") in (0, None)), None)
+        if choice is not None:
+            # A chunk of a stream has a delta, a whole reply a message; they have the same members.
+            self._add(obj(choice.get("delta")) or obj(choice.get("message")))
+            self._finish = string(choice.get("finish_reason")) or self._finish
+
+    def reply(self, body: JsonObject) -> None:
+        """Take a reply that came whole, which is like a chunk with everything in it."""
+        self.event(body)
+        # A whole reply is at its end by being there.
+        self._answered = bool(objects(body.get("choices")))
+
+    def response(self) -> LlmResponse:
+        """The response; ProviderFailure (`truncated_stream`, `empty_response`) where there is none."""
+        if not self._finish and self._profile.require_finish_reason and not self._answered:
+            raise truncated("a finish_reason", self.partial())
+        self._share_details()
+        for entry in self._parts:
+            part = self._part(entry)
+            if isinstance(part, Block.ToolCall | Block.Reasoning):
+                self._sink(LlmStreamEvent.PartDone(part))
+        return refuse_empty(self._made(self._reason()))
+
+    def partial(self) -> LlmResponse:
+        """What has arrived so far."""
+        return self._made("provider_error")
+
+    def _made(self, reason: TerminalReason) -> LlmResponse:
+        parts = tuple(self._part(entry) for entry in self._parts)
+        diagnostic = None
+        if self._finish and self._finish not in FINISH_REASONS:
+            diagnostic = f"the model stopped for a reason that is not known: {self._finish}"
+        return LlmResponse(
+            joined_text(parts),
+            parts,
+            usage=self._tokens(),
+            terminal_reason=reason,
+            terminal_diagnostic=diagnostic,
+            provider_usage=self._usage or None,
+            response_id=self._id,
+        )
+
+    def _reason(self) -> TerminalReason:
+        """Why the reply ended. Servers that say `stop` and mean calls are taken at their calls."""
+        calls = any(isinstance(entry, _Call) for entry in self._parts)
+        reason = FINISH_REASONS.get(self._finish, "provider_error" if self._finish else "unknown")
+        if calls and reason == "stop":
+            return "tool_use"
+        return "content_filter" if self._refused and reason == "stop" else reason
+
+    def _part(self, entry: _Text | _Call) -> ResponsePart:
+        if isinstance(entry, _Text):
+            return Block.Reasoning(entry.text) if entry.reasoning else Block.Text(entry.text)
+        replay = ToolCallReplay(opaque=entry.encrypted) if entry.encrypted else None
+        return Block.ToolCall(entry.call_id, entry.name, entry.arguments, replay)
+
+    def _add(self, delta: JsonObject) -> None:
+        """Take what a chunk adds to the message."""
+        reasoning = next((text for name in REASONING_FIELDS if (text := string(delta.get(name)))), "")
+        if reasoning:
+            entry = self._text(reasoning=True)
+            entry.text += reasoning
+            self._sink(LlmStreamEvent.ReasoningDelta(reasoning, entry.index))
+        self._details += [item for item in objects(delta.get("reasoning_details")) if item.get("type") == ENCRYPTED]
+        if content := string(delta.get("content")):
+            self._refused = False
+            self._show(content)
+        if refusal := string(delta.get("refusal")):
+            self._refused = self._refused or not any(
+                isinstance(entry, _Text) and not entry.reasoning for entry in self._parts
+            )
+            self._show(refusal)
+        for call in objects(delta.get("tool_calls")):
+            self._add_call(call)
+
+    def _show(self, text: str) -> None:
+        entry = self._text(reasoning=False)
+        entry.text += text
+        self._sink(LlmStreamEvent.TextDelta(text, entry.index))
+
+    def _text(self, *, reasoning: bool) -> _Text:
+        """The run of that kind that stands last, else a new one."""
+        last = self._parts[-1] if self._parts else None
+        if isinstance(last, _Text) and last.reasoning == reasoning:
+            return last
+        entry = _Text(len(self._parts), reasoning)
+        self._parts.append(entry)
+        return entry
+
+    def _add_call(self, delta: JsonObject) -> None:
+        """Take a piece of a tool call."""
+        call_id, function = string(delta.get("id")), obj(delta.get("function"))
+        name, arguments = string(function.get("name")), string(function.get("arguments"))
+        entry = self._call(delta.get("index"), call_id, name)
+        if entry is None:
+            entry = _Call(len(self._parts), delta.get("index"), call_id or self._new_call_id(), name)
+            self._parts.append(entry)
+            self._sink(LlmStreamEvent.ToolCallStarted(entry.index, entry.call_id, name))
+        entry.name = entry.name or name
+        if arguments:
+            entry.arguments += arguments
+            self._sink(LlmStreamEvent.ToolCallDelta(entry.index, arguments))
+
+    def _call(self, key: object, call_id: str, name: str) -> _Call | None:
+        """The call that a piece belongs to; None where it begins one.
+
+        Calls are told apart by index. Servers that leave it out, or give every call the same, begin a call with a new
+        id; a new id alone is not enough where the index stays, because some make one up for every piece.
+        """
+        calls = [entry for entry in self._parts if isinstance(entry, _Call)]
+        if key is None:
+            return calls[-1] if calls and call_id in ("", calls[-1].call_id) else None
+        found = next((entry for entry in reversed(calls) if entry.key == key), None)
+        begins_another = found is not None and bool(name) and call_id not in ("", found.call_id)
+        return None if begins_another else found
+
+    def _share_details(self) -> None:
+        """Give encrypted reasoning to the calls that it is for, else to the first, so that it is sent back."""
+        calls = [entry for entry in self._parts if isinstance(entry, _Call)]
+        for item in self._details:
+            owner = next((call for call in calls if call.call_id == item.get("id")), calls[0] if calls else None)
+            if owner is not None:
+                owner.encrypted.append(cast("JsonValue", item))
+        self._details = []
+
+    def _tokens(self) -> TokenUsage:
+        """The usage report as the runtime counts. Some servers use the names of the Responses API."""
+        usage = self._usage
+        prompt = obj(usage.get("prompt_tokens_details")) or obj(usage.get("input_tokens_details"))
+        output = obj(usage.get("completion_tokens_details")) or obj(usage.get("output_tokens_details"))
+        cached = count(prompt.get("cached_tokens", usage.get("prompt_cache_hit_tokens")))
+        written = count(prompt.get("cache_write_tokens"))
+        return inclusive_usage(
+            prompt=usage.get("prompt_tokens", usage.get("input_tokens")),
+            cached=max(0, cached - written) if self._profile.cached_tokens_include_writes else cached,
+            written=written,
+            output=usage.get("completion_tokens", usage.get("output_tokens")),
+            reasoning=output.get("reasoning_tokens"),
+        )

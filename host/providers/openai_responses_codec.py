@@ -1,0 +1,519 @@
+"""OpenAI's Responses API as plain JSON: the body of a request, and what a stream of events comes to (providers.md 6).
+
+Nothing is stored at the provider: the whole conversation goes with every request, encrypted reasoning included. Pure
+functions and a decoder without a socket; `openai_responses.py` puts them on the wire.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import cast
+
+from lash.host.providers.schemas import output_schema, tool_schema
+from lash.host.providers.wire import (
+    IMAGE_ATTACHED,
+    JsonObject,
+    clean,
+    data_url,
+    joined_text,
+    missing_suffix,
+    obj,
+    objects,
+    refuse_empty,
+    reported_failure,
+    string,
+    truncated,
+)
+from lash.runtime.providers.options import ProviderOptions
+from lash.runtime.providers.usage import inclusive_usage
+from lash.runtime.providers.variants import VariantSetting
+from lash.runtime.sansio.llm import (
+    AnyStreamEvent,
+    Block,
+    JsonObjectOutput,
+    JsonSchemaOutput,
+    LlmMessage,
+    LlmRequest,
+    LlmResponse,
+    LlmStreamEvent,
+    ReasoningReplay,
+    ResponseMeta,
+    ResponsePart,
+    TerminalReason,
+    ToolCallReplay,
+)
+from lash.runtime.sansio.usage import TokenUsage
+
+MAX_CACHE_KEY = 64
+"""How long a `prompt_cache_key` may be."""
+
+
+def encode_request(request: LlmRequest, options: ProviderOptions, setting: VariantSetting | None) -> JsonObject:
+    """The body of a request, `stream` left out. Raises ProviderFailure where a schema cannot be sent."""
+    body: JsonObject = {
+        "model": request.model,
+        "input": _input(request),
+        "store": False,
+        "include": ["reasoning.encrypted_content"],
+        "text": {"verbosity": "medium"},
+        "max_output_tokens": options.output_bound(request.max_output_tokens),
+    }
+    instructions = "\n\n".join(
+        block.text
+        for message in request.messages
+        if message.role == "system"
+        for block in message.blocks
+        if isinstance(block, Block.Text) and block.text
+    )
+    if instructions:
+        body["instructions"] = instructions
+    if request.tools:
+        body["tools"] = [
+            {
+                "type": "function",
+                "name": tool.name,
+                "description": tool.description,
+                "parameters": tool_schema(tool, "openai_lax"),
+                "strict": False,
+            }
+            for tool in request.tools
+        ]
+        body["tool_choice"] = request.tool_choice
+        body["parallel_tool_calls"] = True
+    match request.output_spec:
+        case JsonSchemaOutput(name=name, schema=schema, strict=strict):
+            fitted = output_schema(cast("JsonObject", schema), "openai_strict" if strict else "openai_lax", name)
+            body["text"]["format"] = {"type": "json_schema", "name": name, "schema": fitted, "strict": strict}
+        case JsonObjectOutput():
+            body["text"]["format"] = {"type": "json_object"}
+        case None:
+            pass
+    if setting is not None and setting.effort is not None:
+        summary = {"summary": "auto"} if options.thinking.expose else {}
+        body["reasoning"] = {"effort": setting.effort, **summary}
+    if options.cache_retention != "none" and request.session_id:
+        body["prompt_cache_key"] = cache_key(request.session_id)
+        if options.cache_retention == "long":
+            body["prompt_cache_retention"] = "24h"
+    return cast("JsonObject", clean(body))
+
+
+def cache_key(session_id: str) -> str:
+    """The session's id, or its hash where the API would refuse its length."""
+    return session_id if len(session_id) <= MAX_CACHE_KEY else hashlib.sha256(session_id.encode()).hexdigest()
+
+
+def _input(request: LlmRequest) -> list[JsonObject]:
+    """The conversation as items; what the user says in one go is one of them."""
+    items: list[JsonObject] = []
+    for number, message in enumerate(request.messages):
+        if message.role == "assistant":
+            _add_assistant(items, message, number)
+        elif message.role == "user":
+            _add_user(items, message, request)
+    return items
+
+
+def _add_user(items: list[JsonObject], message: LlmMessage, request: LlmRequest) -> None:
+    for block in message.blocks:
+        match block:
+            case Block.Text(text=text) if text:
+                _add_content(items, {"type": "input_text", "text": text})
+            case Block.Image(attachment_idx=index):
+                _add_content(items, _image(index, request))
+            case Block.ToolResult():
+                items.append(_tool_result(block, request))
+            case _:
+                pass
+
+
+def _add_content(items: list[JsonObject], content: JsonObject) -> None:
+    """Add to the user's item that stands last, or begin one."""
+    if not items or items[-1].get("role") != "user":
+        items.append({"role": "user", "content": []})
+    items[-1]["content"].append(content)
+
+
+def _image(index: int, request: LlmRequest) -> JsonObject:
+    url = data_url(request, index)
+    if url is None:
+        return {"type": "input_text", "text": IMAGE_ATTACHED}
+    return {"type": "input_image", "image_url": url, "detail": "auto"}
+
+
+def _tool_result(block: Block.ToolResult, request: LlmRequest) -> JsonObject:
+    output: str | list[JsonObject] = block.content
+    if block.images:
+        text: list[JsonObject] = [{"type": "input_text", "text": block.content}] if block.content else []
+        output = [*text, *(_image(index, request) for index in block.images)]
+    return {"type": "function_call_output", "call_id": block.call_id, "output": output}
+
+
+def _add_assistant(items: list[JsonObject], message: LlmMessage, number: int) -> None:
+    for place, block in enumerate(message.blocks):
+        match block:
+            case Block.Text(text=text) if text:
+                _add_text(items, block, f"msg_lash_{number}_{place}")
+            case Block.ToolCall(call_id=call_id, tool_name=name, input_json=arguments, replay=replay):
+                known = {"id": replay.item_id} if replay is not None and replay.item_id else {}
+                items.append(
+                    {"type": "function_call", **known, "call_id": call_id, "name": name, "arguments": arguments}
+                )
+            case Block.Reasoning(replay=replay) if replay is not None and replay.encrypted_content:
+                known = {"id": replay.item_id} if replay.item_id else {}
+                items.append(
+                    {
+                        "type": "reasoning",
+                        **known,
+                        "summary": [{"type": "summary_text", "text": text} for text in replay.summary],
+                        "encrypted_content": replay.encrypted_content,
+                    }
+                )
+            case _:
+                pass
+
+
+def _add_text(items: list[JsonObject], block: Block.Text, synthetic_id: str) -> None:
+    """Add a text as a message of its own, or to the message of which it was a part."""
+    meta = block.response_meta or ResponseMeta()
+    content = {"type": "output_text", "text": block.text, "annotations": []}
+    if meta.id and items and items[-1].get("type") == "message" and items[-1].get("id") == meta.id:
+        items[-1]["content"].append(content)
+        return
+    items.append(
+        {
+            "type": "message",
+            "role": "assistant",
+            "id": meta.id or synthetic_id,
+            "status": meta.status or "completed",
+            **({"phase": meta.phase} if meta.phase else {}),
+            "content": [content],
+        }
+    )
+
+
+@dataclass(slots=True)
+class _Piece:
+    """A piece of text within an item, as it arrives: a content part of a message, or a paragraph of reasoning."""
+
+    part_index: int
+    text: str = ""
+    refusal: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Item:
+    """An output item as it arrives; `wire` is the newest that was said of it as a whole."""
+
+    wire: JsonObject
+    part_index: int
+    pieces: dict[int, _Piece] = field(default_factory=dict[int, _Piece])
+    summary: dict[int, str] = field(default_factory=dict[int, str])
+    raw_reasoning: dict[int, str] = field(default_factory=dict[int, str])
+    arguments: str = ""
+    announced: bool = False
+
+    @property
+    def kind(self) -> str:
+        return string(self.wire.get("type"))
+
+    def parts(self) -> list[ResponsePart]:
+        """What has become of it; nothing for what is empty, or of a kind that a response does not have."""
+        match self.kind:
+            case "message":
+                meta = ResponseMeta(
+                    string(self.wire.get("id")) or None,
+                    string(self.wire.get("status")) or None,
+                    string(self.wire.get("phase")) or None,
+                )
+                return [Block.Text(piece.text, meta) for _, piece in sorted(self.pieces.items()) if piece.text]
+            case "reasoning":
+                return self._reasoning()
+            case "function_call":
+                item_id = string(self.wire.get("id"))
+                call_id = string(self.wire.get("call_id")) or item_id
+                replay = ToolCallReplay(item_id) if item_id else None
+                return [Block.ToolCall(call_id, string(self.wire.get("name")), self.arguments, replay)]
+            case _:
+                return []
+
+    def _reasoning(self) -> list[ResponsePart]:
+        summary = tuple(text for _, text in sorted(self.summary.items()))
+        encrypted = string(self.wire.get("encrypted_content"))
+        text = "\n\n".join(summary or (text for _, text in sorted(self.raw_reasoning.items())))
+        if not text and not encrypted:
+            return []
+        replay = ReasoningReplay(string(self.wire.get("id")) or None, encrypted or None, summary=summary)
+        return [Block.Reasoning(text, replay)]
+
+
+class ResponsesDecoder:
+    """What a stream of the Responses API comes to; implements `wire.Decoder`. `sink` gets the stream events.
+
+    Items are known by their place in the output, and by their id where an event leaves the place out: they may arrive
+    interleaved, so there is no such thing as the one that is open.
+    """
+
+    def __init__(self, sink: Callable[[AnyStreamEvent], None]) -> None:
+        self._sink = sink
+        self._items: dict[int, _Item] = {}
+        self._count = 0
+        self._id: str | None = None
+        self._final: JsonObject | None = None
+        self._usage: JsonObject = {}
+
+    @property
+    def complete(self) -> bool:
+        """Whether the response's own end has been reported."""
+        return self._final is not None
+
+    def event(self, event: JsonObject) -> None:
+        """Take one event; those of unknown types say nothing."""
+        match string(event.get("type")):
+            case "response.created" | "response.in_progress":
+                self._id = string(obj(event.get("response")).get("id")) or self._id
+            case "response.output_item.added":
+                self._add(event)
+            case "response.output_item.done":
+                item = self._add(event)
+                self._settle(item, obj(event.get("item")))
+                self._announce(item)
+            case "response.content_part.added" | "response.content_part.done":
+                self._content_part(event)
+            case "response.output_text.delta" | "response.refusal.delta" as kind:
+                self._text(event, string(event.get("delta")), refusal="refusal" in kind)
+            case "response.output_text.done":
+                self._final_text(event, string(event.get("text")))
+            case "response.refusal.done":
+                self._final_text(event, string(event.get("refusal")))
+            case "response.reasoning_summary_text.delta":
+                self._summary(event, string(event.get("delta")))
+            case "response.reasoning_summary_text.done":
+                self._final_summary(event, string(event.get("text")))
+            case "response.reasoning_text.delta":
+                self._raw_reasoning(event, string(event.get("delta")))
+            case "response.function_call_arguments.delta":
+                self._arguments(event, string(event.get("delta")))
+            case "response.function_call_arguments.done":
+                if (item := self._find(event)) is not None:
+                    self._arguments(event, missing_suffix(item.arguments, string(event.get("arguments"))))
+            case "response.completed" | "response.incomplete" | "response.failed":
+                self.reply(obj(event.get("response")))
+            case "error":
+                raise reported_failure(event, self.partial())
+            case _:
+                pass
+
+    def reply(self, body: JsonObject) -> None:
+        """Take the response as a whole: the end of a stream, or all there is of a buffered call."""
+        self._id = string(body.get("id")) or self._id
+        self._usage = obj(body.get("usage"))
+        if self._usage:
+            self._sink(LlmStreamEvent.UsageUpdate(_usage(self._usage)))
+        self._reconcile(objects(body.get("output")))
+        if body.get("status") == "failed" or body.get("error"):
+            raise reported_failure({"error": body.get("error")}, self.partial())
+        self._final = body
+
+    def response(self) -> LlmResponse:
+        """The response; ProviderFailure (`truncated_stream`, `empty_response`) where there is none."""
+        if self._final is None:
+            raise truncated("response.completed", self.partial())
+        return refuse_empty(self._made(*self._ending(self._final)))
+
+    def partial(self) -> LlmResponse:
+        """What has arrived so far."""
+        return self._made("provider_error", None)
+
+    def _made(self, reason: TerminalReason, diagnostic: str | None) -> LlmResponse:
+        parts = tuple(part for _, item in sorted(self._items.items()) for part in item.parts())
+        return LlmResponse(
+            joined_text(parts),
+            parts,
+            usage=_usage(self._usage),
+            terminal_reason=reason,
+            terminal_diagnostic=diagnostic,
+            provider_usage=self._usage or None,
+            response_id=self._id,
+        )
+
+    def _ending(self, final: JsonObject) -> tuple[TerminalReason, str | None]:
+        """Why the response ended, and what was said about it."""
+        why = string(obj(final.get("incomplete_details")).get("reason"))
+        if why == "content_filter":
+            return "content_filter", why
+        if why or final.get("status") == "incomplete":
+            return "output_limit", why or None
+        if final.get("status") == "cancelled":
+            return "cancelled", None
+        kinds = {item.kind for item in self._items.values()}
+        pieces = [piece for item in self._items.values() for piece in item.pieces.values() if piece.text]
+        if pieces and all(piece.refusal for piece in pieces) and "function_call" not in kinds:
+            return "content_filter", "".join(piece.text for piece in pieces)
+        return ("tool_use" if "function_call" in kinds else "stop"), None
+
+    def _new_index(self) -> int:
+        self._count += 1
+        return self._count - 1
+
+    def _add(self, event: JsonObject) -> _Item:
+        """The item of an event that carries it, known from now on."""
+        wire = obj(event.get("item"))
+        place: object = event.get("output_index")
+        index = place if isinstance(place, int) else max(self._items, default=-1) + 1
+        item = self._known(wire, index)
+        if item is None:
+            item = self._items[index] = self._new(wire)
+        return item
+
+    def _reconcile(self, wires: list[JsonObject]) -> None:
+        """Take the output as it finally is: in its order, with what was not streamed. An empty list says nothing."""
+        ids = frozenset(string(wire.get("id")) for wire in wires)
+        settled: list[_Item] = []
+        for place, wire in enumerate(wires):
+            item = self._known(wire, place, ids) or self._new(wire)
+            self._settle(item, wire)
+            self._announce(item)
+            settled.append(item)
+        left = [item for _, item in sorted(self._items.items()) if item not in settled]
+        self._items = dict(enumerate([*settled, *left]))
+
+    def _known(self, wire: JsonObject, place: int, elsewhere: frozenset[str] = frozenset()) -> _Item | None:
+        """The item with the same id, else the one of that kind at that place.
+
+        Some servers give an item another id in every event; `elsewhere` are ids that certainly belong to others.
+        """
+        item_id = string(wire.get("id"))
+        for item in self._items.values():
+            if item_id and item.wire.get("id") == item_id:
+                return item
+        found = self._items.get(place)
+        if found is None or found.kind != wire.get("type") or found.wire.get("id") in elsewhere - {""}:
+            return None
+        return found
+
+    def _new(self, wire: JsonObject) -> _Item:
+        # A message's texts are parts of their own, counted as they come.
+        item = _Item(wire, -1 if wire.get("type") == "message" else self._new_index())
+        if item.kind == "function_call":
+            name, call_id = string(wire.get("name")), string(wire.get("call_id"))
+            self._sink(LlmStreamEvent.ToolCallStarted(item.part_index, call_id, name))
+        return item
+
+    def _find(self, event: JsonObject) -> _Item | None:
+        """The item that an event is about; None for one that was never announced."""
+        place: object = event.get("output_index")
+        item_id = string(event.get("item_id"))
+        named = next((item for item in self._items.values() if item_id and item.wire.get("id") == item_id), None)
+        return named or (self._items.get(place) if isinstance(place, int) else None)
+
+    def _piece(self, item: _Item, place: object) -> _Piece:
+        index = place if isinstance(place, int) else 0
+        if index not in item.pieces:
+            item.pieces[index] = _Piece(self._new_index())
+        return item.pieces[index]
+
+    def _show(self, piece: _Piece, text: str) -> None:
+        piece.text += text
+        if text:
+            self._sink(LlmStreamEvent.TextDelta(text, piece.part_index))
+
+    def _text(self, event: JsonObject, text: str, *, refusal: bool = False) -> None:
+        item = self._find(event)
+        if item is not None:
+            piece = self._piece(item, event.get("content_index"))
+            piece.refusal = piece.refusal or refusal
+            self._show(piece, text)
+
+    def _final_text(self, event: JsonObject, text: str) -> None:
+        item = self._find(event)
+        if item is not None:
+            self._settle_piece(self._piece(item, event.get("content_index")), text)
+
+    def _settle_piece(self, piece: _Piece, text: str) -> None:
+        """Make a text what it finally is; the handle takes back what was shown if that was something else."""
+        self._show(piece, missing_suffix(piece.text, text))
+        piece.text = text
+
+    def _content_part(self, event: JsonObject) -> None:
+        item, part = self._find(event), obj(event.get("part"))
+        if item is not None and item.kind == "message" and part.get("type") in ("output_text", "refusal"):
+            self._settle_content(item, event.get("content_index"), part)
+
+    def _settle_content(self, item: _Item, place: object, part: JsonObject) -> None:
+        piece = self._piece(item, place)
+        piece.refusal = part.get("type") == "refusal"
+        text = string(part.get("refusal" if piece.refusal else "text"))
+        if text:
+            self._settle_piece(piece, text)
+
+    def _summary(self, event: JsonObject, text: str) -> None:
+        """More of a paragraph of the summary; between paragraphs stands a blank line."""
+        item = self._find(event)
+        if item is None or not text:
+            return
+        place: object = event.get("summary_index")
+        index = place if isinstance(place, int) else 0
+        begun = index in item.summary
+        break_before = "\n\n" if item.summary and not begun else ""
+        item.summary[index] = item.summary.get(index, "") + text
+        self._sink(LlmStreamEvent.ReasoningDelta(break_before + text, item.part_index))
+
+    def _final_summary(self, event: JsonObject, text: str) -> None:
+        item = self._find(event)
+        place: object = event.get("summary_index")
+        if item is not None:
+            self._summary(event, missing_suffix(item.summary.get(place if isinstance(place, int) else 0, ""), text))
+
+    def _raw_reasoning(self, event: JsonObject, text: str) -> None:
+        item = self._find(event)
+        if item is not None and text:
+            place: object = event.get("content_index")
+            index = place if isinstance(place, int) else 0
+            item.raw_reasoning[index] = item.raw_reasoning.get(index, "") + text
+            self._sink(LlmStreamEvent.ReasoningDelta(text, item.part_index))
+
+    def _arguments(self, event: JsonObject, text: str) -> None:
+        item = self._find(event)
+        if item is not None and text:
+            item.arguments += text
+            self._sink(LlmStreamEvent.ToolCallDelta(item.part_index, text))
+
+    def _settle(self, item: _Item, wire: JsonObject) -> None:
+        """Make an item what the wire finally says that it is."""
+        item.wire = {**item.wire, **wire}
+        match item.kind:
+            case "message":
+                for place, part in enumerate(objects(wire.get("content"))):
+                    self._settle_content(item, place, part)
+            case "reasoning":
+                if summary := [string(part.get("text")) for part in objects(wire.get("summary"))]:
+                    item.summary = dict(enumerate(summary))
+                if raw := [string(part.get("text")) for part in objects(wire.get("content"))]:
+                    item.raw_reasoning = dict(enumerate(raw))
+            case "function_call":
+                item.arguments = string(wire.get("arguments")) or item.arguments
+            case _:
+                pass
+
+    def _announce(self, item: _Item) -> None:
+        """Report a finished call or reasoning, once."""
+        if item.announced or item.kind == "message":
+            return
+        item.announced = True
+        for part in item.parts():
+            self._sink(LlmStreamEvent.PartDone(part))
+
+
+def _usage(usage: JsonObject) -> TokenUsage:
+    """The usage report as the runtime counts."""
+    prompt, output = obj(usage.get("input_tokens_details")), obj(usage.get("output_tokens_details"))
+    return inclusive_usage(
+        prompt=usage.get("input_tokens"),
+        cached=prompt.get("cached_tokens"),
+        written=prompt.get("cache_write_tokens"),
+        output=usage.get("output_tokens"),
+        reasoning=output.get("reasoning_tokens"),
+    )

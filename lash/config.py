@@ -1,0 +1,73 @@
+"""Values that configure a core: unset knobs, bounds of the runtime, installed modes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from lash.modes.rlm.config import RlmConfig
+    from lash.runtime.turn.mode import ModeFactory
+
+
+class _Unset(Enum):
+    UNSET = "..."
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+Unset = Literal[_Unset.UNSET]
+UNSET: Final = _Unset.UNSET
+"""Not given, where None means something."""
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeConfig:
+    """The bounds of a core. Nothing waits without one; None switches a time limit off and has to be written out.
+
+    `iterator_queue` is how many activities wait for an iterating host; `tool_timeout_s`, `max_tool_result_bytes`,
+    `max_parallel_tools` bound tool calls; after `tool_cancel_ms` a call that is to stop is cancelled, after
+    `cancel_grace_s` abandoned; `llm_deadline_s` bounds a model call with all its retries; `keep_checkpoints` turns of
+    every branch can be forked.
+    """
+
+    iterator_queue: int = 64
+    tool_timeout_s: float | None = 600.0
+    max_tool_result_bytes: int = 16 * MIB
+    tool_cancel_ms: int = 500
+    cancel_grace_s: float = 5.0
+    hook_timeout_s: float | None = 30.0
+    llm_deadline_s: float | None = 3600.0
+    keep_checkpoints: int | None = 32
+    max_parallel_tools: int | None = None
+
+
+class ModeId(str):
+    """The name of a mode."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def rlm() -> ModeId:
+        """The mode in which the model acts by programs."""
+        return ModeId("rlm")
+
+
+@dataclass(frozen=True, slots=True)
+class ModePreset:
+    """A mode to be installed in a core."""
+
+    mode_id: ModeId
+    factory: ModeFactory
+
+    @staticmethod
+    def rlm(config: RlmConfig | None = None) -> ModePreset:
+        """RLM mode, with its settings."""
+        from lash.modes.rlm.config import RlmConfig
+        from lash.modes.rlm.mode import RlmMode
+
+        return ModePreset(ModeId.rlm(), RlmMode(config or RlmConfig()))

@@ -1,0 +1,69 @@
+"""The options of RLM sessions and turns, as hosts give them, checked (rlm.md 9.1, 11)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from pydantic import BaseModel
+
+from lash.modes.rlm.config import RlmTermination
+from lash.modes.rlm.schema import Schema, check_schema
+from lash.runtime.errors import TurnError
+from lashlang import Image, Projection, Value
+from lashlang.vm.machine import RESERVED, is_name
+
+HISTORY = "history"
+
+SESSION_OPTIONS = frozenset({"projected", "globals", "require_submit", "allow_prose_or_submit"})
+TURN_OPTIONS = frozenset({"turn_projected", "require_submit", "allow_prose_or_submit"})
+
+
+def termination_of(options: Mapping[str, Any]) -> RlmTermination:
+    """How a turn may end; TurnError (mode_option) for options that contradict each other or a schema that is none."""
+    required: object = options.get("require_submit")
+    prose: object = options.get("allow_prose_or_submit", False)
+    if prose and required not in (None, False):
+        raise TurnError("mode_option", "`require_submit` and `allow_prose_or_submit` exclude each other: give one")
+    if prose:
+        return RlmTermination(kind="prose_or_submit")
+    if required is None or isinstance(required, bool):
+        return RlmTermination()
+    schema = _schema(required)
+    try:
+        check_schema(schema)
+    except ValueError as error:
+        raise TurnError("mode_option", str(error)) from error
+    return RlmTermination(output_schema=schema)
+
+
+def _schema(required: object) -> Schema:
+    if isinstance(required, type) and issubclass(required, BaseModel):
+        return required.model_json_schema()
+    if isinstance(required, dict):
+        return cast("Schema", required)
+    kind = type(cast("object", required)).__name__
+    raise TurnError("mode_option", f"`require_submit` is True, a pydantic model or a JSON Schema, not {kind}")
+
+
+def check_bindings(
+    projected: Mapping[str, object], taken: Mapping[str, object], what: str
+) -> dict[str, Value | Projection]:
+    """Projected bindings that a program can have; TurnError (mode_turn_extension) for the first that it cannot.
+
+    `taken` are those of the session, whose names a turn must leave alone.
+    """
+    checked: dict[str, Value | Projection] = {}
+    for name, value in projected.items():
+        if name == HISTORY:
+            raise TurnError("mode_turn_extension", f"{what} `{name}`: the name is taken by the session's own history")
+        if not is_name(name) or name in RESERVED:
+            raise TurnError("mode_turn_extension", f"{what} `{name}`: this is no name that a program could use")
+        if name in taken:
+            raise TurnError("mode_turn_extension", f"{what} `{name}`: the session projects a value of that name")
+        if not isinstance(value, (type(None), bool, int, float, str, list, dict, Image, Projection)):
+            raise TurnError(
+                "mode_turn_extension", f"{what} `{name}`: {type(value).__name__} is no JSON value and no projection"
+            )
+        checked[name] = value
+    return checked

@@ -1,0 +1,91 @@
+"""The order in which the calls of a batch run: parallel ones together, then serial ones one by one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Turnstile:
+    """Lets calls pass in the order of their places, whatever order they arrive in.
+
+    A place passes once all before it have left; one that will never come through has to leave as well.
+    """
+
+    def __init__(self) -> None:
+        self._left: set[int] = set()
+        self._next = 0
+        self._waiting: dict[int, asyncio.Event] = {}
+
+    async def wait(self, place: int) -> None:
+        """Wait for one's turn."""
+        if place > self._next:
+            await self._waiting.setdefault(place, asyncio.Event()).wait()
+
+    def leave(self, place: int) -> None:
+        """Make way for the next place; a second time changes nothing."""
+        self._left.add(place)
+        while self._next in self._left:
+            self._next += 1
+            if (event := self._waiting.pop(self._next, None)) is not None:
+                event.set()
+
+
+async def run_batch(
+    drive: Callable[[int], Awaitable[T]],
+    serial: Sequence[bool],
+    turnstiles: Sequence[Turnstile],
+    max_parallel: int | None,
+) -> tuple[T, ...]:
+    """The results of `drive(place)` for every place; `serial` says which must not overlap with others.
+
+    Raises the first exception by place, after every other call was cancelled and has ended.
+    """
+    results: dict[int, T] = {}
+    gate = asyncio.Semaphore(max_parallel) if max_parallel is not None else None
+
+    async def one(place: int) -> None:
+        if gate is None:
+            results[place] = await drive(place)
+        else:
+            async with gate:
+                results[place] = await drive(place)
+
+    # A serial call comes last, so those after it must not wait for it at a turnstile.
+    for turnstile in turnstiles:
+        for place, alone in enumerate(serial):
+            if alone:
+                turnstile.leave(place)
+    await _together([asyncio.ensure_future(one(place)) for place, alone in enumerate(serial) if not alone])
+    for place, alone in enumerate(serial):
+        if alone:
+            results[place] = await drive(place)
+    return tuple(results[place] for place in range(len(serial)))
+
+
+async def _together(tasks: Sequence[asyncio.Future[None]]) -> None:
+    """Wait for all; where one raises, or the wait is cancelled, cancel the others and wait for their end."""
+    if not tasks:
+        return
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        if all(task.done() for task in tasks):
+            failures = [task for task in tasks if task.cancelled() or task.exception() is not None]
+            if failures:
+                failures[0].result()
+            return
+    except asyncio.CancelledError:
+        await _stopped(tasks)
+        raise
+    failed = next(task for task in tasks if task.done() and (task.cancelled() or task.exception() is not None))
+    await _stopped(tasks)
+    failed.result()
+
+
+async def _stopped(tasks: Sequence[asyncio.Future[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

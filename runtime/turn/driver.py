@@ -1,0 +1,360 @@
+"""Driving one turn: what the machine asks for is done through the effect host, and its answers are fed back.
+
+The machine decides, this module waits. Every unit of nondeterminism (a model call, a tool call, what is heard at a
+checkpoint) goes through the effect controller under its replay key; programs and batches of tools are composite, run
+on every re-drive, with keys of their own inside (runtime.md 2).
+
+A cancellation reaches the machine at once and the work under way through the token; work that does not end within the
+grace is abandoned. Cancelling the task that drives the turn is another thing: nothing is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+
+from lash.runtime.providers.handle import ProviderHandle
+from lash.runtime.sansio.activity import AnyTurnEvent, TurnEvent
+from lash.runtime.sansio.effects import (
+    AnyEffect,
+    AnyResponse,
+    CheckpointKind,
+    Effect,
+    ExecFailure,
+    PrintedImage,
+    Response,
+    SurfaceUpdate,
+)
+from lash.runtime.sansio.llm import Block, LlmRequest, LlmResponse, LlmResult
+from lash.runtime.sansio.machine import TurnMachine
+from lash.runtime.sansio.messages import Message, SessionEventRecord
+from lash.runtime.sansio.tools import CompletedToolCall, PendingToolCall
+from lash.runtime.sansio.values import JsonValue, from_json, stable_hash, to_json
+from lash.runtime.seams.attachments import AttachmentStore
+from lash.runtime.seams.clock import Clock
+from lash.runtime.seams.effects import (
+    EffectController,
+    EffectEnvelope,
+    EffectInvocation,
+    EffectKind,
+    EffectOutcome,
+)
+from lash.runtime.tools.cancel import CancelToken
+from lash.runtime.tools.dispatch import ToolDispatcher, ToolRequest
+from lash.runtime.tools.hooks import CallFrame
+from lash.runtime.turn.activities import ActivityStream
+from lash.runtime.turn.mode import ModeSession, StreamHook, StreamPiece
+from lash.runtime.turn.model_call import ModelCallRun
+
+_log = logging.getLogger("lash.turn")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointInput:
+    """What was heard at a checkpoint: messages to be kept, and the ids of the queued inputs that they came from."""
+
+    messages: tuple[Message, ...] = ()
+    input_ids: tuple[str, ...] = ()
+
+
+class _Local:
+    """An effect's work as the effect host wants it."""
+
+    def __init__(self, work: Callable[[], Awaitable[JsonValue]]) -> None:
+        self._work = work
+
+    async def run(self, envelope: EffectEnvelope) -> EffectOutcome:
+        """Do the work."""
+        return EffectOutcome(await self._work())
+
+
+class TurnDriver:
+    """Drives one turn of one session to its outcome.
+
+    `refresh` gives prompt, tools and the mode's view as they are now; `hear` what plugins and queued input say at a
+    checkpoint.
+    """
+
+    def __init__(
+        self,
+        *,
+        session_id: str,
+        turn_id: str,
+        turn_index: int,
+        machine: TurnMachine,
+        mode: ModeSession,
+        provider: ProviderHandle,
+        controller: EffectController,
+        dispatcher: ToolDispatcher,
+        stream: ActivityStream,
+        attachments: AttachmentStore,
+        clock: Clock,
+        token: CancelToken,
+        llm_deadline_s: float | None,
+        cancel_grace_s: float,
+        refresh: Callable[[Sequence[SessionEventRecord]], SurfaceUpdate],
+        hear: Callable[[CheckpointKind], Awaitable[CheckpointInput]],
+    ) -> None:
+        self._session_id = session_id
+        self._turn_id = turn_id
+        self._turn_index = turn_index
+        self._machine = machine
+        self._mode = mode
+        self._provider = provider
+        self._controller = controller
+        self._dispatcher = dispatcher
+        self._stream = stream
+        self._attachments = attachments
+        self._clock = clock
+        self._token = token
+        self._llm_deadline_s = llm_deadline_s
+        self._cancel_grace_s = cancel_grace_s
+        self._refresh = refresh
+        self._hear = hear
+        self._work: asyncio.Task[AnyResponse] | None = None
+        self.tool_calls: list[CompletedToolCall] = []
+        self.ran_code = False
+        self.accepted_inputs: list[str] = []
+
+    async def run(self) -> None:
+        """Take the machine to its end. Raises what the effect host raises, and CancelledError where the task is."""
+        stopping = asyncio.create_task(self._token.wait())
+        try:
+            while (effect := self._machine.poll_effect()) is not None:
+                if isinstance(effect, Effect.Emit):
+                    await self._emit(effect.event, effect.correlation_id)
+                elif isinstance(effect, Effect.Log):
+                    _log.info("turn %s: %s", self._turn_id, effect.message)
+                elif not isinstance(effect, Effect.CancelLlm | Effect.Progress | Effect.Done):
+                    await self._answer(effect, stopping)
+        finally:
+            stopping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await stopping
+            await self._abandon()
+
+    async def _emit(self, event: AnyTurnEvent, correlation_id: str | None = None) -> None:
+        await self._stream.emit(self._session_id, event, correlation_id)
+
+    async def _answer(self, effect: AnyEffect, stopping: asyncio.Task[None]) -> None:
+        """Do what an effect asks and tell the machine; when the turn is to stop meanwhile, stop."""
+        if self._token.cancelled:
+            self._machine.cancel(self._token.reason)
+            return
+        self._work = asyncio.create_task(self._perform(effect))
+        await asyncio.wait([self._work, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if not self._work.done():
+            # The token has reached tools, program and model call: they get a moment to end by themselves.
+            if isinstance(effect, Effect.LlmCall):
+                self._work.cancel()
+            timer = asyncio.ensure_future(self._clock.sleep(self._cancel_grace_s))
+            await asyncio.wait([self._work, timer], return_when=asyncio.FIRST_COMPLETED)
+            timer.cancel()
+            if not self._work.done():
+                await self._abandon()
+        if self._token.cancelled:
+            self._take_what_ended()
+            self._machine.cancel(self._token.reason)
+            return
+        self._machine.handle_response(self._work.result())
+
+    def _take_what_ended(self) -> None:
+        """A program that was stopped has its step in the history, with what it did until then."""
+        work = self._work
+        if work is None or not work.done() or work.cancelled() or work.exception() is not None:
+            return
+        self._machine.handle_response(work.result())
+
+    async def _abandon(self) -> None:
+        work, self._work = self._work, None
+        if work is not None and not work.done():
+            work.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await work
+
+    # --- effects -----------------------------------------------------------------------------------
+
+    async def _perform(self, effect: AnyEffect) -> AnyResponse:
+        match effect:
+            case Effect.SyncExecutionSurface():
+                return await self._sync(effect)
+            case Effect.LlmCall():
+                return await self._call_model(effect)
+            case Effect.ToolCalls():
+                frame = self._frame(effect.id)
+                requests = [ToolRequest(call) for call in effect.calls]
+                results = await self._dispatcher.batch(requests, frame)
+                self.tool_calls.extend(results)
+                return Response.ToolResults(effect.id, results)
+            case Effect.ExecCode():
+                return await self._run_code(effect)
+            case Effect.Checkpoint():
+                return await self._checkpoint(effect)
+            case _:
+                raise AssertionError(f"{type(effect).__name__} expects no answer")
+
+    def _invocation(self, kind: EffectKind, effect_id: int, suffix: tuple[str, ...] = ()) -> EffectInvocation:
+        return EffectInvocation(
+            self._session_id,
+            self._turn_id,
+            self._turn_index,
+            self._machine.mode_iteration,
+            str(effect_id),
+            kind,
+            suffix,
+        )
+
+    def _frame(self, effect_id: int) -> CallFrame:
+        return CallFrame(
+            self._session_id,
+            self._turn_id,
+            self._turn_index,
+            self._machine.mode_iteration,
+            str(effect_id),
+            self._mode.mode_id,
+        )
+
+    async def _execute(
+        self,
+        kind: EffectKind,
+        effect_id: int,
+        command: dict[str, JsonValue],
+        work: Callable[[], Awaitable[JsonValue]],
+    ) -> EffectOutcome:
+        envelope = EffectEnvelope(self._invocation(kind, effect_id), {"kind": kind, **command})
+        outcome = await self._controller.execute(envelope, _Local(work))
+        self._stream.replaying = outcome.replayed
+        return outcome
+
+    async def _sync(self, effect: Effect.SyncExecutionSurface) -> AnyResponse:
+        async def work() -> JsonValue:
+            return to_json(self._refresh(self._machine.events))
+
+        outcome = await self._execute(
+            "sync_execution_surface", effect.id, {"update_machine_config": effect.update_machine_config}, work
+        )
+        update = from_json(SurfaceUpdate, outcome.value) if effect.update_machine_config else None
+        return Response.ExecutionSurfaceSynced(effect.id, update)
+
+    async def _call_model(self, effect: Effect.LlmCall) -> AnyResponse:
+        hook = self._mode.stream_hook()
+        call = ModelCallRun(self._provider, self._clock, self._emit, hook, effect.id, self._llm_deadline_s)
+
+        async def work() -> JsonValue:
+            return to_json(await call.run(await self._with_bytes(effect.request)))
+
+        command: dict[str, JsonValue] = {
+            "request": stable_hash(to_json(effect.request)),
+            "usage_source": effect.usage_source,
+        }
+        outcome = await self._execute("llm_call", effect.id, command, work)
+        result = from_json(_Result, {"result": outcome.value}).result
+        if outcome.replayed and isinstance(result, LlmResponse):
+            await self._show_again(result, self._mode.stream_hook(), effect.id)
+        return Response.LlmComplete(effect.id, result, text_streamed=True)
+
+    async def _with_bytes(self, request: LlmRequest) -> LlmRequest:
+        """The request with the bytes of its images, which are never written down."""
+        if not request.attachments:
+            return request
+        loaded = [replace(image, data=await self._attachments.get(image.reference)) for image in request.attachments]
+        return replace(request, attachments=tuple(loaded))
+
+    async def _show_again(self, response: LlmResponse, hook: StreamHook | None, effect_id: int) -> None:
+        """A replayed reply's text, once."""
+        for index, part in enumerate(response.parts):
+            if isinstance(part, Block.Reasoning) and part.text.strip():
+                await self._emit(TurnEvent.ReasoningDelta(part.text), f"reason:{effect_id}.1.{index}")
+            elif isinstance(part, Block.Text):
+                pieces = [StreamPiece(part.text)] if hook is None else [hook.feed(part.text), hook.finish()]
+                prose = "".join(piece.prose for piece in pieces)
+                if prose:
+                    await self._emit(TurnEvent.AssistantProseDelta(prose), f"prose:{effect_id}.1.{index}")
+                for event in (event for piece in pieces for event in piece.events):
+                    await self._emit(event)
+
+    async def _run_code(self, effect: Effect.ExecCode) -> AnyResponse:
+        self.ran_code = True
+        row = f"code:{effect.id}"
+        await self._emit(TurnEvent.CodeBlockStarted(effect.language, effect.code), row)
+        shown: list[str] = []
+
+        async def emit(event: AnyTurnEvent, correlation_id: str | None = None) -> None:
+            if isinstance(event, TurnEvent.CodeOutput):
+                shown.append(event.text)
+            await self._emit(event, correlation_id)
+
+        port = _ExecPort(self, effect.id)
+        began = self._clock.monotonic()
+        result = await self._mode.exec_code(effect.code, row, port, emit, self._token, self._machine.events)
+        self.tool_calls.extend(port.calls)
+        failed = result.message if isinstance(result, ExecFailure) else result.error
+        event = TurnEvent.CodeBlockCompleted(
+            effect.language,
+            "\n".join(shown),
+            failed,
+            failed is None,
+            round((self._clock.monotonic() - began) * 1000),
+            tuple(call.call_id for call in port.calls),
+        )
+        await self._emit(event, row)
+        return Response.ExecResult(effect.id, result)
+
+    async def _checkpoint(self, effect: Effect.Checkpoint) -> AnyResponse:
+        async def work() -> JsonValue:
+            return to_json(await self._hear(effect.kind))
+
+        outcome = await self._execute("checkpoint", effect.id, {"checkpoint": effect.kind}, work)
+        heard = from_json(CheckpointInput, outcome.value)
+        if heard.input_ids:
+            self.accepted_inputs.extend(heard.input_ids)
+            await self._emit(TurnEvent.QueuedInputAccepted(effect.kind, heard.input_ids))
+        return Response.CheckpointDone(effect.id, heard.messages)
+
+    # --- calls of programs -------------------------------------------------------------------------
+
+    async def call_from_program(
+        self, effect_id: int, ordinal: int, name: str, args: dict[str, JsonValue]
+    ) -> CompletedToolCall:
+        """A tool call of a program; its id says where in the turn it stands, so that a re-driven turn repeats it."""
+        call_id = f"c:{self._turn_id}:{self._machine.mode_iteration}:{ordinal}"
+        pending = PendingToolCall(call_id, name, args)
+        return await self._dispatcher.dispatch(ToolRequest(pending), self._frame(effect_id))
+
+    async def printed_image(self, image_id: str) -> PrintedImage | None:
+        """What the attachment store knows of an image."""
+        known = await self._attachments.describe(image_id)
+        if known is None:
+            return None
+        return PrintedImage(known.id, known.media_type, known.label, known.width, known.height, known.byte_len)
+
+
+class _ExecPort:
+    """What one running program reaches."""
+
+    def __init__(self, driver: TurnDriver, effect_id: int) -> None:
+        self._driver = driver
+        self._effect_id = effect_id
+        self._done: dict[int, CompletedToolCall] = {}
+
+    @property
+    def calls(self) -> list[CompletedToolCall]:
+        return [self._done[ordinal] for ordinal in sorted(self._done)]
+
+    async def call(self, ordinal: int, name: str, args: dict[str, JsonValue]) -> CompletedToolCall:
+        done = await self._driver.call_from_program(self._effect_id, ordinal, name, args)
+        self._done[ordinal] = done
+        return done
+
+    async def image(self, image_id: str) -> PrintedImage | None:
+        return await self._driver.printed_image(image_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """A model call's result as the journal holds it."""
+
+    result: LlmResult

@@ -1,0 +1,1 @@
+"""Tests of the provider layer without wires: handle, ladder, classifier, admission, options, models."""
