@@ -281,7 +281,7 @@ class LlmStreamEvent:
     class RetryStatus:
         """A retry comes after a wait; `deferred` says that it does not consume an attempt."""
 
-        wait_seconds: float
+        wait_seconds: int | float
         attempt: int
         max_attempts: int
         reason: str

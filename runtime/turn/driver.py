@@ -94,6 +94,7 @@ class TurnDriver:
         clock: Clock,
         token: CancelToken,
         llm_deadline_s: float | None,
+        max_context_tokens: int | None,
         cancel_grace_s: float,
         refresh: Callable[[Sequence[SessionEventRecord]], SurfaceUpdate],
         hear: Callable[[CheckpointKind], Awaitable[CheckpointInput]],
@@ -111,6 +112,7 @@ class TurnDriver:
         self._clock = clock
         self._token = token
         self._llm_deadline_s = llm_deadline_s
+        self._max_context_tokens = max_context_tokens
         self._cancel_grace_s = cancel_grace_s
         self._refresh = refresh
         self._hear = hear
@@ -241,7 +243,15 @@ class TurnDriver:
 
     async def _call_model(self, effect: Effect.LlmCall) -> AnyResponse:
         hook = self._mode.stream_hook()
-        call = ModelCallRun(self._provider, self._clock, self._emit, hook, effect.id, self._llm_deadline_s)
+        call = ModelCallRun(
+            self._provider,
+            self._clock,
+            self._emit,
+            hook,
+            effect.id,
+            self._llm_deadline_s,
+            self._max_context_tokens,
+        )
 
         async def work() -> JsonValue:
             return to_json(await call.run(await self._with_bytes(effect.request)))

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from lash.runtime.providers.failure import ProviderFailure
 from lash.runtime.providers.handle import ProviderHandle
+from lash.runtime.providers.usage import refine_output_limit
 from lash.runtime.sansio.activity import AnyTurnEvent, TurnEvent
 from lash.runtime.sansio.llm import (
     AnyStreamEvent,
@@ -38,7 +39,9 @@ class ModelCallRun:
         hook: StreamHook | None,
         effect_id: int,
         deadline_s: float | None,
+        max_context_tokens: int | None = None,
     ) -> None:
+        self._max_context_tokens = max_context_tokens
         self._model = model
         self._clock = clock
         self._emit = emit
@@ -75,6 +78,8 @@ class ModelCallRun:
             await showing
         if isinstance(response, LlmCallError):
             return response
+        if self._max_context_tokens is not None:
+            response = refine_output_limit(response, self._max_context_tokens)
         return await self._completed(response)
 
     async def _wait_a_little(self, calling: asyncio.Task[LlmResponse]) -> None:

@@ -306,6 +306,7 @@ class OpenSession:
                 clock=services.clock,
                 token=token,
                 llm_deadline_s=services.llm_deadline_s,
+                max_context_tokens=policy.max_context_tokens,
                 cancel_grace_s=services.cancel_grace_s,
                 refresh=refresh,
                 hear=hear,
