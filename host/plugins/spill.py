@@ -74,7 +74,11 @@ class SpillDirectory:
         """Remove files that are too old, then the oldest until what is left is small enough."""
         oldest_s = self._clock.now_ms() / 1000 - MOST_AGE_S
         files = sorted(
-            ((entry.stat().st_mtime, entry.stat().st_size, entry.path) for entry in os.scandir(self.path) if entry.is_file()),
+            (
+                (entry.stat().st_mtime, entry.stat().st_size, entry.path)
+                for entry in os.scandir(self.path)
+                if entry.is_file()
+            ),
             reverse=True,
         )
         total = 0

@@ -134,9 +134,7 @@ class _BudgetPlugin(SessionPlugin):
             }
         return value
 
-    async def _fitted(
-        self, text: str, tool: str, args: JsonValue, *, tail: bool, whole_at: str | None = None
-    ) -> str:
+    async def _fitted(self, text: str, tool: str, args: JsonValue, *, tail: bool, whole_at: str | None = None) -> str:
         """A text, cut where it is too long."""
         found = cut(text, self._config.most_bytes, self._config.max_lines, tail=tail)
         return text if found is None else await self._marked(found, text, tool, args, whole_at, tail=tail)
@@ -160,7 +158,9 @@ class _BudgetPlugin(SessionPlugin):
             whole_at = None if path is None else str(path)
         if whole_at is None:
             return "The rest is not shown: ask for less, a page or a narrower selection."
-        return f"The whole output is in {whole_at}: read parts with `read_file` (offset, limit) or search it with `grep`."
+        return (
+            f"The whole output is in {whole_at}: read parts with `read_file` (offset, limit) or search it with `grep`."
+        )
 
 
 def _is_batch(value: JsonValue) -> bool:

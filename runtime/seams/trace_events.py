@@ -7,7 +7,6 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import Field
 
-from lash.runtime.sansio.llm import Role
 from lash.runtime.sansio.usage import NO_USAGE, TokenUsage
 from lash.runtime.sansio.values import JsonValue
 
@@ -76,7 +75,7 @@ AnyTraceBlock: TypeAlias = Annotated[
 class TraceMessage:
     """One message of a request."""
 
-    role: Role
+    role: Literal["system", "user", "assistant"]
     blocks: tuple[AnyTraceBlock, ...] = ()
 
 

@@ -19,7 +19,7 @@ class TraceField:
     name: str
     kind: Literal["json", "constant", "typed"]
     limit: str | None
-    empty: dict[str, Any] | list[Any] | None
+    empty: object
     required: bool
 
 
@@ -35,5 +35,5 @@ def _described(item: Field[Any]) -> TraceField:
     annotation = str(item.type)
     kind = "json" if "JsonValue" in annotation else "constant" if "Literal[" in annotation else "typed"
     default = item.default_factory() if item.default_factory is not MISSING else item.default
-    empty = {} if default == {} else [] if default == () else None
+    empty: object = {} if default == {} else [] if default == () else None
     return TraceField(item.name, kind, item.metadata.get("limit"), empty, required=default is MISSING)

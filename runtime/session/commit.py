@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from lash.runtime.sansio.messages import Message, Part, SessionEvent, SessionEventRecord
 from lash.runtime.sansio.usage import TokenLedgerEntry
@@ -10,9 +11,6 @@ from lash.runtime.sansio.values import JsonValue, stable_hash, to_json
 from lash.runtime.seams.persistence import InputClaim, PersistedSessionConfig
 
 CANCELLED_RESULT = "tool call cancelled"
-
-_NOT_HASHED = frozenset({"id", "node_id", "timestamp_ms", "duration_ms"})
-"""Keys of messages, parts and records whose values a re-driven turn makes anew."""
 
 
 def commit_hash(
@@ -31,8 +29,8 @@ def commit_hash(
     return stable_hash(
         {
             "config": to_json(config),
-            "events": [_content(to_json(event)) for event in events],
-            "turn_state": _content(turn_state),
+            "events": [_content(event) for event in events],
+            "turn_state": turn_state,
             "usage": [to_json(entry) for entry in usage],
             "inputs": [claim.input.draft.input_id for claim in completed_inputs],
             "successor": successor_session_id,
@@ -40,12 +38,19 @@ def commit_hash(
     )
 
 
-def _content(value: JsonValue) -> JsonValue:
-    if isinstance(value, dict):
-        return {key: _content(item) for key, item in value.items() if key not in _NOT_HASHED}
-    if isinstance(value, list):
-        return [_content(item) for item in value]
-    return value
+def _content(event: SessionEventRecord) -> JsonValue:
+    """What an event says, without the fields that a re-driven turn makes anew."""
+    match event:
+        case SessionEvent.Conversation(message=message):
+            parts = tuple(replace(part, id="") for part in message.parts)
+            return to_json(SessionEvent.Conversation(replace(message, id="", parts=parts)))
+        case SessionEvent.Tool(stable_key=stable_key, record=record):
+            return to_json(SessionEvent.Tool(stable_key, replace(record, duration_ms=0)))
+        case SessionEvent.Mode(mode_id=mode_id, payload=payload):
+            kept = {key: value for key, value in payload.items() if key != "duration_ms"}
+            return to_json(SessionEvent.Mode(mode_id, kept))
+        case SessionEvent.Plugin():
+            return to_json(event)
 
 
 def resume_safe(events: Sequence[SessionEventRecord], message_id: str) -> list[SessionEventRecord]:

@@ -79,10 +79,10 @@ async def test_a_budget_of_tokens_counts_four_bytes_for_one(tmp_path: Path) -> N
 
 
 async def test_texts_inside_a_result_are_cut_in_their_place(tmp_path: Path) -> None:
-    shown = json.loads((await told({"n": 3, "parts": ["short", "y" * 30]}, tmp_path, limit=20)).text)
+    shown = json.loads((await told({"n": 3, "parts": ["short", "y" * 230]}, tmp_path, limit=200)).text)
     assert shown["n"] == 3
     assert shown["parts"][0] == "short"
-    assert shown["parts"][1].startswith("y" * 20 + "\n\n...10 bytes truncated...")
+    assert shown["parts"][1].startswith("y" * 200 + "\n\n...30 bytes truncated...")
 
 
 async def test_a_result_of_many_texts_is_cut_as_a_whole(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from lash.runtime.sansio.llm import Role
 from lash.runtime.sansio.messages import Message, Part, PluginOrigin, SessionEvent, SessionEventRecord
 from lash.runtime.sansio.tools import ToolCallRecord, ToolOutput
 from lash.runtime.sansio.usage import TokenLedgerEntry, TokenUsage
+from lash.runtime.sansio.values import JsonValue
 from lash.runtime.seams.persistence import GraphDelta, PersistedSessionConfig, SessionNode
 from lash.runtime.session.commit import CANCELLED_RESULT, commit_hash, resume_safe
 from lash.runtime.session.graph import SessionGraph
@@ -157,6 +158,14 @@ def test_the_hash_of_a_commit_leaves_out_what_a_re_driven_turn_makes_anew() -> N
     assert one != hashed([said("a"), event, step], config=replace(CONFIG, model="other"))
     assert one != hashed([said("a"), event, step], successor="h")
     assert one != hashed([said("a"), event, step], usage=(TokenLedgerEntry("turn", "m", TokenUsage(1)),))
+
+
+def test_the_hash_of_a_commit_covers_arguments_whatever_their_names() -> None:
+    def call(args: JsonValue) -> SessionEventRecord:
+        return SessionEvent.Tool("c", ToolCallRecord("c", "t", args, ToolOutput.Success({"id": 1})))
+
+    hashes = {hashed([call({name: value})]) for name in ("id", "duration_ms", "timestamp_ms") for value in (1, 2)}
+    assert len(hashes) == 6
 
 
 def with_calls(*calls: str) -> SessionEvent.Conversation:
