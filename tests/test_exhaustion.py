@@ -300,3 +300,203 @@ def test_under_any_limit_of_memory_a_block_ends_properly_and_the_machine_goes_on
         assert all(machine.globals[name] == value for name, value in state.items())
         machine.close()
     assert ended >= {"did not begin", "memory"}
+
+
+# --- snapshots -----------------------------------------------------------------------------------------
+
+SUSPENDED = {
+    "requests": Scenario(
+        "kept = [long, [long, kept]]\nr = parallel {\n"
+        "  a: (call echo { x: kept })?,\n  b: for i in range(3) { print [i, long] },\n"
+        "  c: w = [(call fail {}), long],\n  d: await { one: { handle: 1 }, two: [{ handle: long }] }\n"
+        "}\nsubmit [r, w]",
+        {"kept": [1], "long": LONG},
+    ),
+    "reads": Scenario(
+        "x = [parallel { (call echo { x: long })?, find(doc, long), doc.one.two }, kept]\nsubmit x",
+        {"kept": {"a": [LONG]}, "long": LONG},
+        {"doc": lashlang.Projected("doc")},
+    ),
+    "many registers": Scenario(
+        "kept = ["
+        + "[long + 1], " * 200
+        + "parallel { (call echo { x: long })?, ["
+        + "long, " * 63
+        + "call echo {}] }]",
+        {"kept": [1], "long": LONG},
+    ),
+    "shared parts": Scenario(
+        "for i in range(12) { kept = [kept, slice(long, i, 900 + i), kept] }\ny = (call echo { x: [1, long, long] })?",
+        {"kept": {"a": [LONG]}, "long": LONG},
+    ),
+}
+
+
+def suspended(scenario: Scenario) -> lashlang.Machine:
+    """A machine in the midst of a block."""
+    machine = lashlang.Machine()
+    machine.globals.update(scenario.globals)
+    assert not isinstance(machine.start(scenario.source, projected=scenario.projected), lashlang.Done)
+    return machine
+
+
+def finish(machine: lashlang.Machine) -> lashlang.Outcome:
+    """Take a suspended block to its end."""
+    step: lashlang.Step | None = machine.step
+    while not isinstance(step, lashlang.Done):
+        if isinstance(step, lashlang.Reads):
+            step = machine.resume(reads={read.id: lashlang.ReadResponse.ok([read.question]) for read in step.reads})
+        else:
+            assert isinstance(step, lashlang.Requests)
+            step = machine.resume({request.id: answer(request) for request in step.pending})
+    return step.outcome
+
+
+def between_blocks() -> lashlang.Machine:
+    """A machine with a state that shares parts, and no block."""
+    machine = suspended(SUSPENDED["shared parts"])
+    finish(machine)
+    return machine
+
+
+@pytest.mark.parametrize("name", SUSPENDED)
+def test_a_snapshot_that_finds_no_memory_says_so_and_changes_nothing(failing: FailingKernel, name: str) -> None:
+    whole = suspended(SUSPENDED[name])
+    data = whole.snapshot()
+    expected = finish(whole)
+    assert "kept" in whole.globals
+    left = failing.link.forget()
+    machine = suspended(SUSPENDED[name])
+    link = failing.link
+    count = 0
+    failed = True
+    while failed:
+        link.fail_after(count)
+        try:
+            assert machine.snapshot() == data
+        except lashlang.LashlangError as error:
+            assert (type(error), "no room" in str(error)) == (lashlang.LashlangError, True)  # noqa: PT017
+        failed = link.fail_after(-1)
+        assert machine.snapshot() == data
+        count += 1
+    assert count > 4
+    assert finish(machine) == expected
+    assert "kept" in machine.globals
+    assert link.forget() == left
+
+
+@pytest.mark.parametrize("name", SUSPENDED)
+def test_a_block_can_end_after_a_snapshot_that_found_no_memory(failing: FailingKernel, name: str) -> None:
+    whole = suspended(SUSPENDED[name])
+    expected = finish(whole)
+    assert "kept" in whole.globals
+    left = failing.link.forget()
+    for count in range(8):
+        with suspended(SUSPENDED[name]) as machine:
+            failing.link.fail_after(count)
+            with suppress(lashlang.LashlangError):
+                machine.snapshot()
+            failing.link.fail_after(-1)
+            assert finish(machine) == expected
+            assert "kept" in machine.globals
+            assert failing.link.forget() == left
+
+
+@pytest.mark.parametrize("form", ["portable", "image"])
+def test_a_machine_whose_memory_is_full_can_be_written(failing: FailingKernel, form: Any) -> None:
+    limits = lashlang.Limits(memory=2 << 20)
+    machine = lashlang.Machine(limits)
+    outcome = machine.run("kept = []\nwhile true { kept = push(kept, ['x' + len(kept)]) }")
+    assert is_memory(outcome)
+    restored = lashlang.Machine.restore(
+        machine.snapshot(form), limits=lashlang.Limits(memory=4 << 20), trust_image=True
+    )
+    assert restored.run("submit len(kept)").value == machine.run("submit len(kept)").value
+
+
+def test_a_snapshot_of_variables_that_finds_no_memory_says_so_and_changes_nothing(failing: FailingKernel) -> None:
+    machine = between_blocks()
+    data = machine.snapshot()
+    count = 0
+    failed = True
+    while failed:
+        failing.link.fail_after(count)
+        with suppress(lashlang.LashlangError):
+            assert machine.snapshot() == data
+        failed = failing.link.fail_after(-1)
+        assert machine.snapshot() == data
+        count += 1
+    assert count > 2
+    assert lashlang.Machine.restore(data).globals["y"] == machine.globals["y"]
+
+
+@pytest.mark.parametrize("name", SUSPENDED)
+def test_a_machine_that_cannot_be_restored_for_lack_of_memory_is_none(
+    failing: FailingKernel, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    whole = suspended(SUSPENDED[name])
+    data = whole.snapshot()
+    expected = finish(whole)
+    count = 0
+    failed = True
+    while failed:
+        count += 1
+        monkeypatch.setattr(failing, "first", count)
+        try:
+            machine = lashlang.Machine.restore(data)
+        except (lashlang.SnapshotError, lashlang.LanguageError) as error:
+            assert "memory" in str(error)  # noqa: PT017
+            continue
+        failed = failing.link.fail_after(-1)
+        assert machine.snapshot() == data
+        assert finish(machine) == expected
+        assert "kept" in machine.globals
+        machine.close()
+    assert count > 20
+
+
+def test_restored_variables_leave_nothing_behind(failing: FailingKernel) -> None:
+    data = between_blocks().snapshot()
+    made: list[int] = []
+    for restored in (False, True):
+        machine = lashlang.Machine.restore(data) if restored else between_blocks()
+        assert "kept" in machine.globals
+        made.append(failing.link.forget())
+    assert made[0] == made[1]
+
+
+@pytest.mark.parametrize("name", SUSPENDED)
+def test_a_restored_block_leaves_nothing_behind(failing: FailingKernel, name: str) -> None:
+    left: set[int] = set()
+    machine = suspended(SUSPENDED[name])
+    data = machine.snapshot()
+    for restored in (False, True):
+        machine = lashlang.Machine.restore(data) if restored else machine
+        link = failing.link
+        finish(machine)
+        assert "kept" in machine.globals
+        left.add(link.forget())
+    assert len(left) == 1
+
+
+@pytest.mark.parametrize("name", SUSPENDED)
+def test_what_a_block_waits_for_cannot_be_said_without_memory_and_can_be_later(
+    failing: FailingKernel, name: str
+) -> None:
+    machine = suspended(SUSPENDED[name])
+    waits = machine.step
+    data = machine.snapshot()
+    assert machine.block is not None
+    count = 0
+    failed = True
+    while failed:
+        failing.link.fail_after(count)
+        with suppress(lashlang.LanguageError):
+            machine.block.look()
+        failed = failing.link.fail_after(-1)
+        machine.block.look()
+        assert machine.step == waits
+        assert machine.snapshot() == data
+        count += 1
+    assert count > 1
+    machine.interrupt()

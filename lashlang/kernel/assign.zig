@@ -192,11 +192,22 @@ fn noteAbove(root: Value, levels: usize, item: Value) void {
             const l = container.asList();
             l.height = @max(l.height, height);
             l.projections = l.projections or item.mayHoldProjection();
+            l.is_loose = l.is_loose or item.isLoose();
         } else {
             const r = container.asRecord();
             r.height = @max(r.height, height);
             r.projections = r.projections or item.mayHoldProjection();
+            r.is_loose = r.is_loose or item.isLoose();
         }
+        container = part(container, place).*;
+    }
+}
+
+/// The containers along `levels` places lose what was below them: their heights are upper bounds from now on.
+fn loosenAbove(root: Value, levels: usize) void {
+    var container = root;
+    for (places[0..levels]) |place| {
+        if (container.tag == .list) container.asList().is_loose = true else container.asRecord().is_loose = true;
         container = part(container, place).*;
     }
 }
@@ -277,6 +288,7 @@ fn write(root: *Value, target: Target, count: usize, item: Value) Error!void {
             const slot = part(container.*, places[count - 1]);
             const old = slot.*;
             slot.* = item;
+            if (old.isContainer()) loosenAbove(root.*, count);
             old.release();
             noteAbove(root.*, count, item);
         },
@@ -318,7 +330,9 @@ pub noinline fn update(f: *Fiber, ins: Instruction, pc: u32) Error!void {
     if (target) |found| if (found == .existing) {
         const slot = try open(root, path.count);
         if (fits(slot.*, operand, path.count) and root.height() <= state.limitOf(.value_depth) and !looksInside(op, slot.*, operand)) {
+            const held = slot.isContainer();
             operateInto(f, op, slot, operand) catch |err| return atSite(err, opcodes.site_update_operation);
+            if (held and !slot.isContainer()) loosenAbove(root.*, path.count);
             return noteAbove(root.*, path.count, slot.*);
         }
     };

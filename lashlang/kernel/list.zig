@@ -16,6 +16,8 @@ pub const List = extern struct {
     height: u16 = 1,
     /// Whether a projection may be inside.
     projections: bool = false,
+    /// Whether `height` may be more than the nesting depth, since something inside was replaced.
+    is_loose: bool = false,
     items: [*]Value,
 
     /// An empty list with room for `room` elements.
@@ -73,6 +75,7 @@ pub const List = extern struct {
     pub inline fn note(self: *List, item: Value) void {
         if (item.isContainer() or item.tag == .projection) {
             self.height = @max(self.height, item.height() + 1);
+            self.is_loose = self.is_loose or item.isLoose();
             self.projections = self.projections or item.mayHoldProjection();
         }
     }
@@ -83,6 +86,7 @@ pub const List = extern struct {
         for (self.slice(), 0..) |item, i| other.items[i] = item.retain();
         other.len = self.len;
         other.height = self.height;
+        other.is_loose = self.is_loose;
         other.projections = self.projections;
         state.spend(self.len);
         return other;

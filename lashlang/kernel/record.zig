@@ -32,6 +32,8 @@ pub const Record = extern struct {
     height: u16 = 1,
     /// Whether a projection may be inside.
     projections: bool = false,
+    /// Whether `height` may be more than the nesting depth, since something inside was replaced.
+    is_loose: bool = false,
     /// Slots of the index, 0 while there is none.
     index_cap: u32 = 0,
     entries: [*]Entry,
@@ -206,6 +208,7 @@ pub const Record = extern struct {
         const old = self.entries[i].value;
         self.entries[i].value = item;
         self.note(item);
+        self.is_loose = self.is_loose or old.isContainer();
         old.release();
     }
 
@@ -213,6 +216,7 @@ pub const Record = extern struct {
     pub inline fn note(self: *Record, item: Value) void {
         if (item.isContainer() or item.tag == .projection) {
             self.height = @max(self.height, item.height() + 1);
+            self.is_loose = self.is_loose or item.isLoose();
             self.projections = self.projections or item.mayHoldProjection();
         }
     }
@@ -270,6 +274,7 @@ pub const Record = extern struct {
         }
         other.len = self.len;
         other.height = self.height;
+        other.is_loose = self.is_loose;
         other.projections = self.projections;
         state.spend(self.len);
         return other;

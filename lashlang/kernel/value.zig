@@ -13,8 +13,9 @@
 //! borrowed unless the name says `take`/`Owned`. `retain` and `release` are no-ops on scalars.
 //!
 //! Containers carry two summaries of what is below them. `height` is an upper bound of the nesting
-//! depth (1 for an empty list); it is exact until an element is replaced, and `checkDepth` makes it
-//! exact again before it refuses anything. `projections` says that a projection may be inside.
+//! depth (1 for an empty list); it is exact until an element is replaced (`is_loose` from then on), and
+//! `checkDepth` makes it exact again before it refuses anything. `projections` says that a projection may
+//! be inside.
 //!
 //! The heights bound native recursion: no value is nested deeper than `value_depth`, which the host
 //! keeps at 512 or less, so walkers may recurse.
@@ -183,6 +184,14 @@ pub const Value = extern struct {
     }
 
     /// Whether a projection may be this value or inside it.
+    /// Whether the height may be more than the nesting depth.
+    pub inline fn isLoose(v: Value) bool {
+        return switch (v.tag) {
+            .list => v.asList().is_loose,
+            .record => v.asRecord().is_loose,
+            else => false,
+        };
+    }
     pub inline fn mayHoldProjection(v: Value) bool {
         return switch (v.tag) {
             .list => v.asList().projections,
@@ -235,8 +244,10 @@ fn checkDepthSlow(v: Value, extra: usize) Error!void {
     if (exactHeight(v) + extra > state.limitOf(.value_depth)) return state.exceeded(.value_depth);
 }
 
-/// Recompute heights from the children's, whose own are recomputed only where they could matter.
+/// Recompute a height from the children's, whose own are recomputed only where they are loose and could matter. So
+/// this takes no longer than looking at every loose container once, however often it occurs.
 fn exactHeight(v: Value) u16 {
+    if (!v.isLoose()) return v.height();
     var best: u16 = 0;
     switch (v.tag) {
         .list => {
@@ -245,6 +256,7 @@ fn exactHeight(v: Value) u16 {
                 best = @max(best, exactHeight(item));
             };
             l.height = best + 1;
+            l.is_loose = false;
             return l.height;
         },
         .record => {
@@ -253,6 +265,7 @@ fn exactHeight(v: Value) u16 {
                 best = @max(best, exactHeight(entry.value));
             };
             r.height = best + 1;
+            r.is_loose = false;
             return r.height;
         },
         else => return 0,

@@ -28,7 +28,7 @@ from lashlang.vm.block import Block
 from lashlang.vm.container import Content, Form, check_key, unwrap, wrap
 from lashlang.vm.engine import KERNEL_FILE, MAX_MEMORY
 from lashlang.vm.limits import Limits
-from lashlang.vm.machine import RESERVED, is_name
+from lashlang.vm.machine import is_name
 from lashlang.vm.protocol import Command, Status
 from lashlang.vm.sources import Resolve, describe, resolve
 from lashlang.vm.steps import Print
@@ -214,11 +214,11 @@ def _load(machine: Machine, parts: list[bytes], body: memoryview) -> None:
     except MemoryError as error:
         raise SnapshotError(_no_room(machine)) from error
     if status == Status.OK:
-        if not all(is_name(name) and name not in RESERVED for name in reply):
+        if not all(map(is_name, reply)):
             raise SnapshotError("the snapshot has a variable that no program can have")
         return
     if status == Status.FAILED:
-        limit = LIMITS[reply[3]]
+        limit = LIMITS[int(reply[3])]
         if limit == "memory":
             raise SnapshotError(_no_room(machine))
         raise SnapshotError(f"what the snapshot's block asked for is larger than the `{limit}` that is granted")

@@ -188,7 +188,9 @@ def _look_into(item: Any, path: str) -> list[tuple[str, Any]]:
         return [(_key_text(key), below) for key, below in entries]
     elif isinstance(item, (list, tuple)):
         return [(f"[{index}]", below) for index, below in enumerate(cast("Iterable[Any]", item))]
-    elif item is not None and not isinstance(item, (bool, int, float, Projected)):
+    elif isinstance(item, Projected):
+        _check_projected(item, path)
+    elif item is not None and not isinstance(item, (bool, int, float)):
         raise HostValueError(path, f"{type(item).__name__} is not a JSON value")
     return []
 
@@ -209,6 +211,19 @@ def _check_text(text: str, path: str) -> None:
     except UnicodeEncodeError as error:
         reason = f"text with the lone surrogate U+{ord(text[error.start]):04X} at offset {error.start}"
         raise HostValueError(path, reason) from None
+
+
+def _check_projected(projected: Projected, path: str) -> None:
+    """What chapter 14 asks of a projection's name and path."""
+    name = cast("object", projected.name)
+    if not isinstance(name, str):
+        raise HostValueError(path, f"a projection's `name` must be text, got {type(name).__name__}")
+    _check_text(name, path)
+    for step in cast("tuple[object, ...]", projected.path):
+        if isinstance(step, str):
+            _check_text(step, path)
+        elif not isinstance(step, int) or isinstance(step, bool) or not _INT_MIN <= step <= _INT_MAX:
+            raise HostValueError(path, f"a projection's path has keys and indexes, got {step!r:.40}")
 
 
 def _check_image(image: Image, path: str) -> None:

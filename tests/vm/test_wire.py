@@ -149,3 +149,23 @@ def test_a_refused_value_is_a_type_error(machine: lashlang.Machine) -> None:
 def test_keys_keep_their_order(machine: lashlang.Machine) -> None:
     machine.globals["v"] = {"z": 1, "a": 2, "m": 3}
     assert list(machine.globals["v"]) == ["z", "a", "m"]
+
+
+@pytest.mark.parametrize(
+    "projected",
+    [
+        lashlang.Projected(5),  # pyright: ignore[reportArgumentType]
+        lashlang.Projected("half a pair \ud800"),
+        lashlang.Projected("p", None, (None,)),  # pyright: ignore[reportArgumentType]
+        lashlang.Projected("p", None, (1 << 64,)),
+        lashlang.Projected("p", None, (True,)),
+        lashlang.Projected("p", None, ("\ud800",)),
+    ],
+)
+def test_a_projection_with_a_name_or_path_that_is_none_is_refused(
+    machine: lashlang.Machine, projected: lashlang.Projected
+) -> None:
+    with pytest.raises(lashlang.HostValueError, match=r"\$\[1\]"):
+        machine.globals["v"] = [1, projected]
+    machine.globals["v"] = [lashlang.Projected("p", None, ("key", -1))]
+    assert machine.globals["v"] == [lashlang.Projected("p", None, ("key", -1))]

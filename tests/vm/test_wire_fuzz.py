@@ -13,8 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lashlang
+from lashlang.vm.account import Account
 from lashlang.vm.engine import Instance, Kernel
 from lashlang.vm.protocol import EXT_PROJECTION, Command, Status
+from tests.snapshots.attack import parts_of
+from tests.snapshots.forge import encode
 
 SOURCE = """
 n = 0
@@ -36,6 +39,9 @@ NONE: list[Any] = []
 
 DEFINED = set(range(Status.REFUSED + 1))
 
+NOT_MESSAGES = {Command.DUMP_MORE, Command.HOLES}
+"""Commands whose answers are pieces of something else."""
+
 
 @dataclass
 class Wire:
@@ -47,7 +53,8 @@ class Wire:
 
     def send(self, command: int, message: bytes) -> int:
         """Give a command; its status."""
-        self.status, self.reply = self.instance.command(command, message, _decoded)
+        decode = bytes if command in NOT_MESSAGES else _decoded
+        self.status, self.reply = self.instance.command(command, message, decode)
         return self.status
 
 
@@ -113,7 +120,36 @@ messages = (
     | st.tuples(st.integers(0, 3), answers, answers).map(msgpack.packb)
     | st.tuples(st.text(max_size=3), values).map(msgpack.packb)
     | st.integers(0, len(RUN) - 1).map(lambda length: RUN[:length])
+    | st.deferred(lambda: loads)
 )
+
+
+def load_message(name: str) -> bytes:
+    """The message with which the host has a snapshot loaded."""
+    parts = parts_of(name)
+    body = encode(parts.body)
+    if not parts.block:
+        return b"\x95" + encode(len(parts.header.get("sources"))) + b"\xc0\xc0\xc0" + body
+    program = lashlang.compile(parts.block.get("source"))
+    packed = encode(parts.account)
+    needs = Account(packed).check(program)
+    return b"\x95" + encode(len(parts.header.get("sources"))) + program.packed + packed + encode(needs) + body
+
+
+LOADS = [load_message(name) for name in ("between", "call", "parallel", "texts", "reads")]
+
+
+@st.composite
+def spoilt_loads(draw: st.DrawFn) -> bytes:
+    """The message of a LOAD, as it should be or with its values damaged."""
+    data = bytearray(draw(st.sampled_from(LOADS)))
+    body = len(data) // 2
+    for _ in range(draw(st.integers(0, 3))):
+        data[draw(st.integers(body, len(data) - 1))] = draw(st.integers(0, 255))
+    return bytes(data[: draw(st.integers(0, len(data)))] if draw(st.booleans()) else data)
+
+
+loads = spoilt_loads()
 
 
 @st.composite
@@ -134,7 +170,9 @@ def damaged(draw: st.DrawFn) -> bytes:
     return bytes(data)
 
 
-commands = st.integers(0, 12) | st.just(Command.STEP)
+LAST_COMMAND = Command.HOLES
+
+commands = st.integers(0, LAST_COMMAND + 1) | st.just(Command.STEP)
 
 
 @settings(max_examples=300, deadline=None)
@@ -163,7 +201,7 @@ def is_step(message: bytes) -> bool:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 12), messages | damaged()), max_size=30))
+@given(st.lists(st.tuples(st.integers(0, LAST_COMMAND + 1), messages | damaged()), max_size=30))
 def test_between_blocks_any_message_has_a_defined_answer_and_a_block_can_run_after_it(
     sent: list[tuple[int, bytes]],
 ) -> None:
@@ -172,14 +210,23 @@ def test_between_blocks_any_message_has_a_defined_answer_and_a_block_can_run_aft
     for command, message in sent:
         if command != Command.CONFIGURE:
             assert wire.send(command, message) in DEFINED
+    if wire.send(Command.DESCRIBE, b"") != Status.REFUSED:  # a LOAD has succeeded
+        assert wire.send(Command.INTERRUPT, b"\x91\xa1i") == Status.FAILED
     block = b"\x92\x80" + lashlang.compile("submit 7").packed
     assert wire.send(Command.RUN, block) == Status.SUBMITTED
     assert wire.reply[2] == 7
 
 
-@pytest.mark.parametrize("number", range(13))
+@pytest.mark.parametrize("number", range(LAST_COMMAND + 2))
 def test_before_it_is_configured_a_kernel_answers_any_command_without_a_fault(number: int) -> None:
-    for message in (b"", b"\x90", b"\x91\xa1x", RUN[:5000], msgpack.packb(["x", "y" * 50])):
+    for message in (
+        b"",
+        b"\x90",
+        b"\x91\xa1x",
+        RUN[:5000],
+        msgpack.packb(["x", "y" * 50]),
+        *(load[:4000] for load in LOADS),
+    ):
         wire = Wire()
         if number != Command.CONFIGURE:
             assert wire.send(number, message) in DEFINED

@@ -1,0 +1,1 @@
+"""Fuzz targets: whatever bytes they are given, only declared errors occur; see README.md."""
