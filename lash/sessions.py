@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
 
@@ -81,6 +81,7 @@ class LashSession:
             message=Message(message_id, "user", (Part(f"{message_id}.p0", "text", text),)),
             policy=self._session.policy,
             options=options,
+            recorded=_recorded(options),
             value_type=given if isinstance(given, type) else None,
         )
         stream = ActivityStream(number, self._core.runtime.iterator_queue)
@@ -92,6 +93,26 @@ class LashSession:
             return await self._session.run_turn(request, stream, token)
 
         return Turn(number, run, stream, token)
+
+    async def resume_turn(
+        self,
+        *,
+        projected: Mapping[str, object] | None = None,
+        sink: TurnActivitySink | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Turn[Any]:
+        """The turn that a crash has interrupted, to be driven to its end: what the journal has is not done again.
+
+        Its text and how it may end come from the journal, everything that is live is given anew. Raises TurnError
+        (no_suspended_turn) where no turn is unfinished, or the effect host keeps no journal.
+        """
+        found = await self._session.unfinished_turn()
+        if found is None:
+            raise TurnError("no_suspended_turn", f"session {self.session_id!r} has no unfinished turn to resume")
+        options: dict[str, Any] = dict(found.options) if isinstance(found.options, dict) else {}
+        return self.turn(
+            str(found.given), turn_id=found.turn_id, projected=projected, sink=sink, cancel=cancel, **options
+        )
 
     async def run(self, text: str, **knobs: Any) -> TurnOutput[Any]:
         """A turn's result with its activities; see `turn` for the keywords."""
@@ -143,3 +164,12 @@ class SessionOpener:
     ) -> None:
         if self._opened is not None:
             await self._opened.aclose()
+
+
+def _recorded(options: Mapping[str, Any]) -> dict[str, JsonValue]:
+    """How a turn may end, as a journal can keep it."""
+    given: object = options.get("require_submit")
+    if isinstance(given, type) and issubclass(given, BaseModel):
+        given = given.model_json_schema()
+    required = cast("JsonValue", given)
+    return {"require_submit": required, "allow_prose_or_submit": bool(options.get("allow_prose_or_submit", False))}

@@ -36,11 +36,13 @@ from lash.runtime.seams.effects import (
     ExecutionScope,
     LocalExecutor,
     Resolution,
+    UnfinishedTurn,
     WaitIdentity,
 )
 
-LEASE_MS = 30_000
-RENEW_S = 10.0
+LEASE_S = 30.0
+"""How long an effect is its runner's; renewed three times as often."""
+
 BUSY_POLL_S = 0.025
 EVENT_POLL_S = 0.4
 ORDER_TIMEOUT_S = 30.0
@@ -80,6 +82,7 @@ class JournalEffectHost:
         ids: IdSource,
         replay: Literal["extend", "strict"] = "extend",
         keep_hours: float | None = 24,
+        lease_s: float = LEASE_S,
         order_timeout_s: float = ORDER_TIMEOUT_S,
     ) -> None:
         self._path = Path(path)
@@ -87,6 +90,7 @@ class JournalEffectHost:
         self._ids = ids
         self._strict = replay == "strict"
         self._keep_ms = None if keep_hours is None else int(keep_hours * 3_600_000)
+        self._lease_s = lease_s
         self._order_timeout_s = order_timeout_s
         self._opened: Database | None = None
         self._opening = asyncio.Lock()
@@ -105,7 +109,7 @@ class JournalEffectHost:
         database = await self.database()
         recorded = await database.read(lambda connection: _completions(connection, scope.id))
         controller = _JournalController(
-            scope, database, self._clock, self._ids, self._strict, recorded, self._order_timeout_s
+            scope, database, self._clock, self._ids, self._strict, recorded, self._lease_s, self._order_timeout_s
         )
         yield controller
 
@@ -148,8 +152,8 @@ class JournalEffectHost:
 
         await (await self.database()).transact(work)
 
-    async def unfinished_turn(self, session_id: str) -> tuple[str, int | None, JsonValue, JsonValue] | None:
-        """A session's turn that was begun and not sealed: its id, expected head, input and options."""
+    async def unfinished_turn(self, session_id: str) -> UnfinishedTurn | None:
+        """A session's turn that was begun and not sealed."""
 
         def work(connection: sqlite3.Connection) -> tuple[str, int | None, bytes, bytes] | None:
             return connection.execute(
@@ -162,7 +166,7 @@ class JournalEffectHost:
         if row is None:
             return None
         turn_id, head, given, options = row
-        return turn_id, head, _json(given), _json(options)
+        return UnfinishedTurn(turn_id, head, _json(given), _json(options))
 
     async def aclose(self) -> None:
         """Close the file."""
@@ -193,6 +197,7 @@ class _JournalController:
         ids: IdSource,
         strict: bool,
         recorded: list[int],
+        lease_s: float,
         order_timeout_s: float,
     ) -> None:
         self.scope = scope
@@ -201,6 +206,7 @@ class _JournalController:
         self._ids = ids
         self._strict = strict
         self._undelivered = recorded
+        self._lease_s = lease_s
         self._order_timeout_s = order_timeout_s
         self._delivered = asyncio.Condition()
 
@@ -248,7 +254,7 @@ class _JournalController:
             "INSERT INTO effect_replay(scope_id, replay_key, envelope_hash, status, lease_token, lease_expires_ms, "
             "updated_ms) VALUES(?,?,?,'in_progress',?,?,?) ON CONFLICT(scope_id, replay_key) DO UPDATE SET "
             "lease_token=excluded.lease_token, lease_expires_ms=excluded.lease_expires_ms",
-            (self.scope.id, key, digest, token, now + LEASE_MS, now),
+            (self.scope.id, key, digest, token, now + int(self._lease_s * 1000), now),
         )
         return "mine"
 
@@ -278,8 +284,8 @@ class _JournalController:
 
     async def _renew(self, key: str, token: str) -> None:
         while True:
-            await self._clock.sleep(RENEW_S)
-            expires = self._clock.now_ms() + LEASE_MS
+            await self._clock.sleep(self._lease_s / 3)
+            expires = self._clock.now_ms() + int(self._lease_s * 1000)
 
             def work(connection: sqlite3.Connection, expires: int = expires) -> None:
                 connection.execute(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from lash.host.providers.openai_profiles import EndpointProfile
-from lash.host.providers.schemas import output_schema, tool_schema
+from lash.host.providers.schemas import function_schema, output_schema
 from lash.host.providers.wire import (
     IMAGE_ATTACHED,
     JsonObject,
@@ -37,6 +37,7 @@ from lash.runtime.sansio.llm import (
     LlmRequest,
     LlmResponse,
     LlmStreamEvent,
+    LlmToolSpec,
     ResponsePart,
     TerminalReason,
     ToolCallReplay,
@@ -85,17 +86,7 @@ def encode_request(
     if profile.stream_usage:
         body["stream_options"] = {"include_usage": True}
     if request.tools:
-        body["tools"] = [
-            {
-                "type": "function",
-                "function": {
-                    "name": tool.name,
-                    "description": tool.description,
-                    "parameters": tool_schema(tool, "openai_lax"),
-                },
-            }
-            for tool in request.tools
-        ]
+        body["tools"] = [_tool(tool) for tool in request.tools]
         body["tool_choice"] = request.tool_choice
         if profile.parallel_tool_calls:
             body["parallel_tool_calls"] = True
@@ -108,6 +99,13 @@ def encode_request(
     for entry in said:
         _simplify(entry.message)
     return cast("JsonObject", clean(body))
+
+
+def _tool(tool: LlmToolSpec) -> JsonObject:
+    parameters, strict = function_schema(tool)
+    function: JsonObject = {"name": tool.name, "description": tool.description, "parameters": parameters}
+    # Not every server knows the field, and false is its default.
+    return {"type": "function", "function": {**function, "strict": True} if strict else function}
 
 
 def _add_output(body: JsonObject, request: LlmRequest, profile: EndpointProfile) -> None:
@@ -265,22 +263,28 @@ class _Call:
 class ChatDecoder:
     """What a stream of Chat Completions comes to; implements `wire.Decoder`.
 
-    `sink` gets the stream events; `new_call_id` makes an id for a tool call that came without one. Only the first
-    choice is read.
+    `sink` gets the stream events; `new_call_id` makes an id for a tool call that came without one; `restore` gives the
+    arguments of a tool, by its name, the form its schema expects. Only the first choice is read.
     """
 
     def __init__(
-        self, sink: Callable[[AnyStreamEvent], None], profile: EndpointProfile, new_call_id: Callable[[], str]
+        self,
+        sink: Callable[[AnyStreamEvent], None],
+        profile: EndpointProfile,
+        new_call_id: Callable[[], str],
+        restore: Callable[[str, str], str],
     ) -> None:
         self._sink = sink
         self._profile = profile
         self._new_call_id = new_call_id
+        self._restore = restore
         self._parts: list[_Text | _Call] = []
         self._details: list[JsonObject] = []
         self._usage: JsonObject = {}
         self._id: str | None = None
         self._finish = ""
-        self._refused = False
+        self._refusal = ""
+        self._spoken = False
         self._answered = False
 
     @property
@@ -325,7 +329,7 @@ class ChatDecoder:
 
     def _made(self, reason: TerminalReason) -> LlmResponse:
         parts = tuple(self._part(entry) for entry in self._parts)
-        diagnostic = None
+        diagnostic = self._refusal or None
         if self._finish and self._finish not in FINISH_REASONS:
             diagnostic = f"the model stopped for a reason that is not known: {self._finish}"
         return LlmResponse(
@@ -344,13 +348,13 @@ class ChatDecoder:
         reason = FINISH_REASONS.get(self._finish, "provider_error" if self._finish else "unknown")
         if calls and reason == "stop":
             return "tool_use"
-        return "content_filter" if self._refused and reason == "stop" else reason
+        return "content_filter" if self._refusal and not self._spoken and reason == "stop" else reason
 
     def _part(self, entry: _Text | _Call) -> ResponsePart:
         if isinstance(entry, _Text):
             return Block.Reasoning(entry.text) if entry.reasoning else Block.Text(entry.text)
         replay = ToolCallReplay(opaque=entry.encrypted) if entry.encrypted else None
-        return Block.ToolCall(entry.call_id, entry.name, entry.arguments, replay)
+        return Block.ToolCall(entry.call_id, entry.name, self._restore(entry.name, entry.arguments), replay)
 
     def _add(self, delta: JsonObject) -> None:
         """Take what a chunk adds to the message."""
@@ -360,21 +364,16 @@ class ChatDecoder:
             entry.text += reasoning
             self._sink(LlmStreamEvent.ReasoningDelta(reasoning, entry.index))
         self._details += [item for item in objects(delta.get("reasoning_details")) if item.get("type") == ENCRYPTED]
-        if content := string(delta.get("content")):
-            self._refused = False
-            self._show(content)
-        if refusal := string(delta.get("refusal")):
-            self._refused = self._refused or not any(
-                isinstance(entry, _Text) and not entry.reasoning for entry in self._parts
-            )
-            self._show(refusal)
+        content, refusal = string(delta.get("content")), string(delta.get("refusal"))
+        self._spoken = self._spoken or bool(content)
+        self._refusal += refusal
+        for text in (content, refusal):
+            if text:
+                entry = self._text(reasoning=False)
+                entry.text += text
+                self._sink(LlmStreamEvent.TextDelta(text, entry.index))
         for call in objects(delta.get("tool_calls")):
             self._add_call(call)
-
-    def _show(self, text: str) -> None:
-        entry = self._text(reasoning=False)
-        entry.text += text
-        self._sink(LlmStreamEvent.TextDelta(text, entry.index))
 
     def _text(self, *, reasoning: bool) -> _Text:
         """The run of that kind that stands last, else a new one."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
-from lash.host.providers.schemas import output_schema, tool_schema
+from lash.host.providers.schemas import function_schema, output_schema
 from lash.host.providers.wire import (
     IMAGE_ATTACHED,
     JsonObject,
@@ -38,6 +38,7 @@ from lash.runtime.sansio.llm import (
     LlmRequest,
     LlmResponse,
     LlmStreamEvent,
+    LlmToolSpec,
     ReasoningReplay,
     ResponseMeta,
     ResponsePart,
@@ -70,16 +71,7 @@ def encode_request(request: LlmRequest, options: ProviderOptions, setting: Varia
     if instructions:
         body["instructions"] = instructions
     if request.tools:
-        body["tools"] = [
-            {
-                "type": "function",
-                "name": tool.name,
-                "description": tool.description,
-                "parameters": tool_schema(tool, "openai_lax"),
-                "strict": False,
-            }
-            for tool in request.tools
-        ]
+        body["tools"] = [_tool(tool) for tool in request.tools]
         body["tool_choice"] = request.tool_choice
         body["parallel_tool_calls"] = True
     match request.output_spec:
@@ -98,6 +90,12 @@ def encode_request(request: LlmRequest, options: ProviderOptions, setting: Varia
         if options.cache_retention == "long":
             body["prompt_cache_retention"] = "24h"
     return cast("JsonObject", clean(body))
+
+
+def _tool(tool: LlmToolSpec) -> JsonObject:
+    parameters, strict = function_schema(tool)
+    described = {"name": tool.name, "description": tool.description, "parameters": parameters}
+    return {"type": "function", **described, "strict": strict}
 
 
 def cache_key(session_id: str) -> str:
@@ -178,7 +176,7 @@ def _add_assistant(items: list[JsonObject], message: LlmMessage, number: int) ->
 def _add_text(items: list[JsonObject], block: Block.Text, synthetic_id: str) -> None:
     """Add a text as a message of its own, or to the message of which it was a part."""
     meta = block.response_meta or ResponseMeta()
-    content = {"type": "output_text", "text": block.text, "annotations": []}
+    content: JsonObject = {"type": "output_text", "text": block.text, "annotations": []}
     if meta.id and items and items[-1].get("type") == "message" and items[-1].get("id") == meta.id:
         items[-1]["content"].append(content)
         return
@@ -219,7 +217,7 @@ class _Item:
     def kind(self) -> str:
         return string(self.wire.get("type"))
 
-    def parts(self) -> list[ResponsePart]:
+    def parts(self, restore: Callable[[str, str], str]) -> list[ResponsePart]:
         """What has become of it; nothing for what is empty, or of a kind that a response does not have."""
         match self.kind:
             case "message":
@@ -233,9 +231,9 @@ class _Item:
                 return self._reasoning()
             case "function_call":
                 item_id = string(self.wire.get("id"))
-                call_id = string(self.wire.get("call_id")) or item_id
+                call_id, name = string(self.wire.get("call_id")) or item_id, string(self.wire.get("name"))
                 replay = ToolCallReplay(item_id) if item_id else None
-                return [Block.ToolCall(call_id, string(self.wire.get("name")), self.arguments, replay)]
+                return [Block.ToolCall(call_id, name, restore(name, self.arguments), replay)]
             case _:
                 return []
 
@@ -250,14 +248,17 @@ class _Item:
 
 
 class ResponsesDecoder:
-    """What a stream of the Responses API comes to; implements `wire.Decoder`. `sink` gets the stream events.
+    """What a stream of the Responses API comes to; implements `wire.Decoder`.
+
+    `sink` gets the stream events; `restore` gives the arguments of a tool, by its name, the form its schema expects.
 
     Items are known by their place in the output, and by their id where an event leaves the place out: they may arrive
     interleaved, so there is no such thing as the one that is open.
     """
 
-    def __init__(self, sink: Callable[[AnyStreamEvent], None]) -> None:
+    def __init__(self, sink: Callable[[AnyStreamEvent], None], restore: Callable[[str, str], str]) -> None:
         self._sink = sink
+        self._restore = restore
         self._items: dict[int, _Item] = {}
         self._count = 0
         self._id: str | None = None
@@ -328,7 +329,7 @@ class ResponsesDecoder:
         return self._made("provider_error", None)
 
     def _made(self, reason: TerminalReason, diagnostic: str | None) -> LlmResponse:
-        parts = tuple(part for _, item in sorted(self._items.items()) for part in item.parts())
+        parts = tuple(part for _, item in sorted(self._items.items()) for part in item.parts(self._restore))
         return LlmResponse(
             joined_text(parts),
             parts,
@@ -503,7 +504,7 @@ class ResponsesDecoder:
         if item.announced or item.kind == "message":
             return
         item.announced = True
-        for part in item.parts():
+        for part in item.parts(self._restore):
             self._sink(LlmStreamEvent.PartDone(part))
 
 

@@ -14,12 +14,12 @@ from __future__ import annotations
 import copy
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, cast
 
-from lash.host.providers.wire import JsonObject
+from lash.host.providers.wire import JsonObject, obj
 from lash.runtime.providers.failure import ProviderFailure
 from lash.runtime.sansio.llm import LlmToolSpec
 
@@ -86,6 +86,59 @@ def tool_schema(tool: LlmToolSpec, profile: Profile) -> JsonObject:
     if isinstance(given, dict):
         return cast("JsonObject", given)
     return _logged(profile, False, _text(tool.input_schema), f"tool {tool.name}")
+
+
+def function_schema(tool: LlmToolSpec) -> tuple[JsonObject, bool]:
+    """The parameters of a tool for OpenAI's wires, and whether the server is to enforce them.
+
+    A tool chooses that by carrying a projection of its own for `openai_strict`.
+    """
+    strict = isinstance(tool.input_projections.get("openai_strict"), dict)
+    return tool_schema(tool, "openai_strict" if strict else "openai_lax"), strict
+
+
+def restorer(tools: Sequence[LlmToolSpec]) -> Callable[[str, str], str]:
+    """A function of tool name and arguments that takes back what enforcing a schema does to arguments.
+
+    Where everything is required, a model writes null for what it would have left out. Such a null goes, if the tool's
+    own schema neither requires the property nor admits null for it. Arguments of other tools stay as they are.
+    """
+    enforced = {tool.name: tool.input_schema for tool in tools if function_schema(tool)[1]}
+
+    def restore(name: str, arguments: str) -> str:
+        if name not in enforced or "null" not in arguments:
+            return arguments
+        try:
+            value: object = json.loads(arguments)
+        except ValueError:
+            return arguments
+        from jsonschema import Draft202012Validator
+
+        schema = enforced[name]
+        restored = _without_nulls(value, schema, Draft202012Validator(schema))
+        return arguments if restored == value else json.dumps(restored, ensure_ascii=False)
+
+    return restore
+
+
+def _without_nulls(value: object, schema: object, validator: Any) -> object:
+    """The value without nulls that the schema does not know, along its properties and items."""
+    if not isinstance(schema, dict):
+        return value
+    node = cast("JsonObject", schema)
+    if isinstance(value, list):
+        return [_without_nulls(item, node.get("items"), validator) for item in cast("list[object]", value)]
+    if not isinstance(value, dict):
+        return value
+    known, required = obj(node.get("properties")), cast("list[str]", node.get("required", []))
+    return {
+        name: _without_nulls(item, known.get(name), validator)
+        for name, item in cast("JsonObject", value).items()
+        if item is not None
+        or name in required
+        or name not in known
+        or validator.evolve(schema=known[name]).is_valid(None)
+    }
 
 
 def output_schema(schema: JsonObject, profile: Profile, name: str = "output") -> JsonObject:

@@ -1,13 +1,13 @@
 """The transport that the vendors' SDKs share: what is the same whichever of them is called.
 
-A subclass says how a request becomes a body, what decodes the reply, and how the SDK is asked. The SDKs take a good part
-of a second to import, so they, and what stands on their HTTP client, are imported with the first call.
+A subclass says how a request becomes a body, what decodes the reply, and how the SDK is asked. The SDKs take a good
+part of a second to import, so they, and what stands on their HTTP client, are imported with the first call.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import ModuleType
@@ -15,8 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from lash.host.providers.wire import Decoder, JsonObject, without_images
 from lash.runtime.errors import ConfigError
-from lash.runtime.providers.components import AttemptTrace, EventSink, ProviderState
+from lash.runtime.providers.components import (
+    AlwaysReady,
+    AttemptTrace,
+    Classifier,
+    EventSink,
+    ProviderComponents,
+    ProviderState,
+    StaticAuth,
+)
 from lash.runtime.providers.failure import ProviderFailure
+from lash.runtime.providers.limiter import LocalRateLimiter
 from lash.runtime.providers.variants import ModelPolicy, VariantSetting
 from lash.runtime.sansio.llm import AnyStreamEvent, LlmRequest, LlmResponse
 from lash.runtime.sansio.values import JsonValue
@@ -108,3 +117,23 @@ class SdkTransport(ABC):
             return self._policy.variant_setting(request.model, request.model_variant)
         except ConfigError as error:
             raise ProviderFailure("validation", error.message, retryable=False, code=error.code) from error
+
+
+def sdk_components(
+    state: ProviderState,
+    transport: SdkTransport,
+    policy: ModelPolicy,
+    classifier: Classifier,
+    clock: Clock,
+    api_key: str,
+) -> ProviderComponents:
+    """The parts of a provider with a fixed key and no preflight."""
+    return ProviderComponents(
+        state=state,
+        auth=StaticAuth(api_key),
+        readiness=AlwaysReady(),
+        transport=transport,
+        model_policy=policy,
+        classifier=classifier,
+        rate_limiter=LocalRateLimiter(state.options.reliability, clock),
+    )

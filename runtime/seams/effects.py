@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 from urllib.parse import quote
 
 from lash.runtime.sansio.usage import TokenLedgerEntry
@@ -192,4 +192,36 @@ class EffectHost(Protocol):
 
     def scoped(self, scope: ExecutionScope) -> AbstractAsyncContextManager[EffectController]:
         """A controller for one scope; LashError missing_execution_scope_id where an id is empty."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UnfinishedTurn:
+    """A turn that was begun and has no commit yet: what is needed to run it again.
+
+    `head_revision` is the session's when it began.
+    """
+
+    turn_id: str
+    head_revision: int | None
+    given: JsonValue
+    options: JsonValue
+
+
+@runtime_checkable
+class TurnJournal(Protocol):
+    """An effect host that knows which turns are unfinished, so that they can be resumed after a crash."""
+
+    async def begin_turn(
+        self, scope: ExecutionScope, head_revision: int | None, given: JsonValue, options: JsonValue
+    ) -> None:
+        """Note that a turn runs; nothing where it is noted already."""
+        ...
+
+    async def seal_turn(self, scope: ExecutionScope) -> None:
+        """The turn is committed."""
+        ...
+
+    async def unfinished_turn(self, session_id: str) -> UnfinishedTurn | None:
+        """A session's turn that was begun and not sealed."""
         ...

@@ -32,7 +32,7 @@ from lash.runtime.sansio.usage import TokenLedgerEntry, TokenUsage
 from lash.runtime.sansio.values import JsonValue
 from lash.runtime.seams.attachments import AttachmentStore
 from lash.runtime.seams.clock import Clock, IdSource
-from lash.runtime.seams.effects import EffectHost, ExecutionScope
+from lash.runtime.seams.effects import EffectHost, ExecutionScope, TurnJournal, UnfinishedTurn
 from lash.runtime.seams.persistence import (
     BlobRef,
     HydratedCheckpoint,
@@ -71,7 +71,7 @@ class LeaseTimings:
     renew_s: float = 10.0
 
     def __post_init__(self) -> None:
-        if self.ttl_s < 3 * self.renew_s:
+        if self.ttl_s < 3 * self.renew_s * (1 - 1e-9):  # 0.3 s are three times 0.1 s
             raise ValueError(f"a lease of {self.ttl_s:g} s has to be renewed every {self.ttl_s / 3:g} s at least")
 
 
@@ -110,12 +110,13 @@ RenderPrompt = Callable[[ModePrompt, Sequence[ToolSpec]], str]
 
 @dataclass(frozen=True, slots=True)
 class TurnRequest:
-    """One turn: its message, and what was given for it alone."""
+    """One turn: its message, and what was given for it alone; `recorded` is what a journal keeps of the options."""
 
     turn_id: str
     message: Message
     policy: SessionPolicy
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    recorded: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     value_type: type[Any] | None = None
     autonomous: bool = False
 
@@ -222,8 +223,15 @@ class OpenSession:
             if self._stale:
                 await self.load()
             self._running = token
+            scope = ExecutionScope("turn", session_id=self.session_id, turn_id=request.turn_id)
+            journal = self._services.effects if isinstance(self._services.effects, TurnJournal) else None
             try:
-                return await self._run(request, stream, token, fence)
+                if journal is not None:
+                    await self._note(journal, scope, request)
+                result = await self._run(request, stream, token, fence, scope)
+                if journal is not None:
+                    await asyncio.shield(journal.seal_turn(scope))
+                return result
             except BaseException:
                 # The mode's state may have moved on; the next use begins from the store.
                 self._stale = True
@@ -233,8 +241,38 @@ class OpenSession:
                 self.mode.end_turn()
                 await stream.close()
 
+    async def unfinished_turn(self) -> UnfinishedTurn | None:
+        """The turn that a crash has left in the journal; None where there is none, or no journal.
+
+        One that was committed before its end could be noted is noted now.
+        """
+        effects = self._services.effects
+        if not isinstance(effects, TurnJournal):
+            return None
+        found = await effects.unfinished_turn(self.session_id)
+        if found is not None and found.head_revision != self._revision:
+            await effects.seal_turn(ExecutionScope("turn", session_id=self.session_id, turn_id=found.turn_id))
+            return None
+        return found
+
+    async def _note(self, journal: TurnJournal, scope: ExecutionScope, request: TurnRequest) -> None:
+        """Note in the journal that this turn runs; SessionBusyError while another one is unfinished."""
+        unfinished = await self.unfinished_turn()
+        if unfinished is not None and unfinished.turn_id != request.turn_id:
+            raise SessionBusyError(
+                "turn_suspended",
+                f"turn {unfinished.turn_id!r} of session {self.session_id!r} was interrupted: "
+                "resume it with session.resume_turn() first",
+            )
+        await journal.begin_turn(scope, self._revision, request.message.text(), request.recorded)
+
     async def _run(
-        self, request: TurnRequest, stream: ActivityStream, token: CancelToken, fence: LeaseFence
+        self,
+        request: TurnRequest,
+        stream: ActivityStream,
+        token: CancelToken,
+        fence: LeaseFence,
+        scope: ExecutionScope,
     ) -> TurnResult[Any]:
         services, policy = self._services, request.policy
         setup = TurnSetup(request.turn_id, self.turn_index + 1, request.options)
@@ -278,9 +316,7 @@ class OpenSession:
         def refresh(now: Sequence[SessionEventRecord]) -> SurfaceUpdate:
             return self._surface(policy, machine.messages, now, machine.mode_iteration, offset, max_turns)
 
-        async with services.effects.scoped(
-            ExecutionScope("turn", session_id=self.session_id, turn_id=request.turn_id)
-        ) as controller:
+        async with services.effects.scoped(scope) as controller:
             dispatcher = ToolDispatcher(
                 surface=self.registry.surface(self.mode.mode_id),
                 registry=self.registry,

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +223,78 @@ async def test_a_turn_under_a_journal_repeats_nothing_that_was_recorded(tmp_path
         return [(kind, row) for kind, row in kinds if kind not in ("ToolCallStarted", "AssistantProseDelta")]
 
     assert [kind for kind, _ in shape(again)] == [kind for kind, _ in shape(first)]
+
+
+CHILD = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from tests.facade.test_slice import notes_in, resumable
+from lash.testing.scripted import ScriptedProvider
+
+async def main():
+    folder = Path(sys.argv[1])
+    async with resumable(folder, kill_at="second") as (core, host):
+        async with core.session("one") as session:
+            await session.turn("Go.", turn_id="t-1")
+
+asyncio.run(main())
+"""
+
+STEPS = [
+    block('a = (call note { text: "first" })?\nprint a'),
+    block('rs = parallel { (call note { text: "second" })?, (call note { text: "third" })? }\nsubmit [a, len(rs)]'),
+]
+
+
+def notes_in(folder: Path) -> list[str]:
+    file = folder / "notes"
+    return file.read_text().split() if file.exists() else []
+
+
+@asynccontextmanager
+async def resumable(folder: Path, kill_at: str | None = None) -> AsyncGenerator[tuple[LashCore, JournalEffectHost]]:
+    """A core whose tool writes into a file, and kills the process where it is asked to."""
+
+    @lash.tool
+    async def note(text: str) -> str:
+        """Write something down."""
+        if text == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        with (folder / "notes").open("a") as file:
+            file.write(f"{text} ")
+        return text
+
+    host = JournalEffectHost(folder / "journal.db", clock=SystemClock(), ids=RandomIds(), lease_s=0.3)
+    knobs: dict[str, Any] = {"lease": lash.LeaseTimings(ttl_s=0.3, renew_s=0.1), **stored(folder)}
+    async with core_with(*STEPS[notes_in(folder) != [] :], tools=[note], effect_host=host, **knobs) as core:
+        yield core, host
+    await host.aclose()
+
+
+async def test_a_turn_whose_process_was_killed_is_resumed_without_repeating_what_was_recorded(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", CHILD, str(tmp_path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert notes_in(tmp_path) == ["first"]
+    async with resumable(tmp_path) as (core, _), core.session("one") as session:
+        assert session.read_view().turn_index == 0, "a turn that was killed left something in the store"
+        while True:
+            # The lease and the running effect of the killed process have to lapse first.
+            try:
+                with pytest.raises(lash.SessionBusyError) as refused:
+                    await session.turn("Another.")
+                if refused.value.code == "turn_suspended":
+                    break
+            finally:
+                await asyncio.sleep(0.05)
+        turn = await session.resume_turn()
+        assert turn.turn_id == "t-1"
+        result = await turn
+        assert result.submitted_value() == ["first", 2]
+        assert result.revision == 1
+        with pytest.raises(lash.TurnError) as nothing:
+            await session.resume_turn()
+        assert nothing.value.code == "no_suspended_turn"
+    assert sorted(notes_in(tmp_path)) == ["first", "second", "third"]
 
 
 @pytest.mark.parametrize(

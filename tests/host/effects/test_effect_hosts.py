@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lash.host.effects.inline import InlineEffectHost
-from lash.host.effects.journal import LEASE_MS, JournalEffectHost
+from lash.host.effects.journal import LEASE_S, JournalEffectHost
 from lash.host.system import SystemClock
 from lash.runtime.errors import EffectError, EffectLeaseLost, EffectReplayMismatch, LashError
 from lash.runtime.sansio.usage import TokenLedgerEntry, TokenUsage
@@ -26,6 +26,7 @@ from lash.runtime.seams.effects import (
     EffectKind,
     EffectOutcome,
     ExecutionScope,
+    UnfinishedTurn,
     WaitIdentity,
 )
 from lash.testing.clock import FakeClock, SequentialIds, settle
@@ -237,7 +238,7 @@ async def test_a_worker_whose_lease_was_taken_over_cannot_record(tmp_path: Path)
     old.hold = asyncio.Event()
     late = journal(tmp_path / "j.db", clock=old_clock, ids=SequentialIds())
     thief = journal(tmp_path / "j.db", clock=new_clock, ids=SequentialIds())
-    await new_clock.advance(LEASE_MS / 1000 + 1)
+    await new_clock.advance(LEASE_S + 1)
     async with on(late) as slow, on(thief) as quick:
         task = asyncio.create_task(slow.execute(envelope(1), old))
         while not old.runs:
@@ -255,7 +256,7 @@ async def test_an_unfinished_turn_is_known_until_it_is_sealed_and_its_rows_go_af
     async with on(host) as controller:
         await host.begin_turn(SCOPE, 4, {"text": "hi"}, {"schema": None})
         await controller.execute(envelope(1), Work())
-        assert await host.unfinished_turn("s") == ("t", 4, {"text": "hi"}, {"schema": None})
+        assert await host.unfinished_turn("s") == UnfinishedTurn("t", 4, {"text": "hi"}, {"schema": None})
         await host.seal_turn(SCOPE)
         assert await host.unfinished_turn("s") is None
         assert (await controller.execute(envelope(1), Work())).replayed
@@ -288,7 +289,7 @@ async def test_what_was_recorded_before_a_kill_is_not_run_again_and_what_was_not
     done = subprocess.run([sys.executable, "-c", CHILD, str(tmp_path / "j.db")], check=False)
     assert done.returncode == -signal.SIGKILL
     clock = FakeClock()
-    await clock.advance(LEASE_MS / 1000 + 1)
+    await clock.advance(LEASE_S + 1)
     kept, lost = Work(), Work("again")
     async with on(journal(tmp_path / "j.db", clock=clock)) as controller:
         assert (await controller.execute(envelope(1), kept)).value == "kept"

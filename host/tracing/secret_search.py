@@ -36,7 +36,13 @@ SECRET_KEYS: Final = frozenset(
 )
 """Keys of maps whose values are secret, in lower case and without `-` and `_`."""
 
-_END: Final = r"-----END[ +%0-9A-Za-z]*PRIVATE(?: |\+|%20)KEY-----"
+# Expressions are written so that no part of a text is scanned again for each place where a match could begin: the
+# texts are anybody's, and long.
+_START: Final = r"(?:(?<![A-Za-z0-9_-])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt]))"
+"""Where a key can begin: not inside a word; after an escape, whose letters are no word."""
+
+_SPACE: Final = r"(?: |\+|%20)"
+_END: Final = rf"-----END[ +%0-9A-Za-z]*PRIVATE{_SPACE}KEY(?:{_SPACE}BLOCK)?-----"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +77,8 @@ class Pattern:
 
 
 PATTERNS: Final = (
-    Pattern("anthropic_key", re.compile(r"(?<![A-Za-z0-9])sk-ant-[A-Za-z0-9_-]{6,}"), ("sk-ant-",)),
-    Pattern("api_key", re.compile(r"(?<![A-Za-z0-9_-])sk-[A-Za-z0-9_-]{8,}"), ("sk-",)),
+    Pattern("anthropic_key", re.compile(rf"{_START}sk-ant-[A-Za-z0-9_-]{{6,}}"), ("sk-ant-",)),
+    Pattern("api_key", re.compile(rf"{_START}sk-[A-Za-z0-9_-]{{8,}}"), ("sk-",)),
     Pattern("google_key", re.compile(r"AIza[A-Za-z0-9_-]{10,}"), ("AIza",)),
     Pattern(
         "github_token",
@@ -81,16 +87,15 @@ PATTERNS: Final = (
     ),
     Pattern("slack_token", re.compile(r"xox[bpars]-[A-Za-z0-9-]{8,}"), ("xox",)),
     Pattern("aws_key", re.compile(r"AKIA[0-9A-Z]{12,}"), ("AKIA",)),
-    Pattern("jwt", re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*"), ("eyJ",)),
-    Pattern(
-        "private_key",
-        re.compile(_END.replace("END", "BEGIN") + rf"(?s:.*?)(?:{_END}|\Z)"),
-        ("-----BEGIN",),
-    ),
+    Pattern("jwt", re.compile(rf"{_START}eyJ[A-Za-z0-9_-]{{5,}}\.[A-Za-z0-9_-]{{5,}}\.[A-Za-z0-9_-]*"), ("eyJ",)),
+    Pattern("private_key", re.compile(_END.replace("END", "BEGIN") + rf"(?s:.*?)(?:{_END}|\Z)"), ("-----BEGIN",)),
+    Pattern("url_password", re.compile(r""":(?:\\*/){2}[^\s/:@"'<>?#\\]*:(?P<secret>[^\s/"'<>?#]+)@"""), ("@",)),
     Pattern(
         "url_password",
-        re.compile(r"""(?::|%3[Aa])(?:\\*/|%2[Ff]){2}[^\s/:@"'<>]*?(?::|%3[Aa])(?P<secret>[^\s/"'<>]+)(?:@|%40)"""),
-        ("@", "%40"),
+        re.compile(
+            r"%3[Aa]%2[Ff]%2[Ff](?:(?!%3[Aa]|%2[Ff]|%40)[^\s/:@])*%3[Aa](?P<secret>(?:(?!%2[Ff]|%40)[^\s/:@])+)%40"
+        ),
+        ("%40",),
     ),
 )
 """What keys and tokens of well-known services look like, and passwords in addresses."""
