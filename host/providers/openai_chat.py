@@ -12,12 +12,12 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from lash.host.providers.openai_chat_codec import ChatDecoder, encode_request
-from lash.host.providers.openai_profiles import PRESETS, EndpointProfile, profile_for
+from lash.host.providers.openai_profiles import PRESETS, EndpointProfile, PresetName, profile_for
 from lash.host.providers.schemas import restorer
 from lash.host.providers.sdk_transport import Prepared, SdkTransport, sdk_components
 from lash.host.providers.wire import Decoder, JsonObject, obj
@@ -57,7 +57,7 @@ class OpenAICompatibleConfig(ProviderConfig):
 
     base_url: str = Field(pattern="^https?://")
     api_key: str = ""
-    profile: EndpointProfile | None = None
+    profile: PresetName | EndpointProfile | None = None
 
 
 class ChatTransport(SdkTransport):
@@ -79,8 +79,9 @@ class ChatTransport(SdkTransport):
     def prepare(self, request: LlmRequest, setting: VariantSetting | None) -> Prepared:
         """The request for the wire."""
         body = encode_request(request, self.state.options, setting, self._profile)
-        affine = self._profile.session_affinity and request.session_id
-        return Prepared(body, {"x-session-affinity": request.session_id} if affine and request.session_id else {})
+        if self._profile.session_affinity and request.session_id:
+            return Prepared(body, {"x-session-affinity": request.session_id})
+        return Prepared(body, {})
 
     def decoder(self, request: LlmRequest, sink: EventSink) -> Decoder:
         """What the reply is read into."""
@@ -121,10 +122,10 @@ class ChatClassifier(DefaultClassifier):
         """The failure with everything settled."""
         classified = super().classify(failure)
         sent_tools = isinstance(failure.request_body, dict) and bool(failure.request_body.get("tools"))
-        if failure.status == 400 and sent_tools and _NAMES_TOOLS.search(failure.message):
-            if classified.terminal_reason == "provider_error":
-                message = f"{failure.message} ({TOOLS_HINT})"
-                return classified.replace(kind="unsupported", retryable=False, message=message)
+        plain = failure.status == 400 and classified.terminal_reason == "provider_error"
+        if plain and sent_tools and _NAMES_TOOLS.search(failure.message):
+            message = f"{failure.message} ({TOOLS_HINT})"
+            return classified.replace(kind="unsupported", retryable=False, message=message)
         return classified
 
 
@@ -151,27 +152,17 @@ class OpenAICompatibleProvider(ProviderHandle):
     ) -> None:
         clock = clock or SystemClock()
         given = profile.model_dump(mode="json") if isinstance(profile, EndpointProfile) else profile
-        document = cast("dict[str, JsonValue]", {"base_url": base_url, "api_key": api_key, "profile": given})
+        document: dict[str, JsonValue] = {"base_url": base_url, "api_key": api_key, "profile": given}
         config = parse_config(KIND, OpenAICompatibleConfig, document)
-        preset = profile_for(base_url)
-        state = ProviderState(KIND, options or ProviderOptions(), _document(config))
-        policy = policy or TableModelPolicy("openrouter" if preset == "openrouter" else KIND)
-        transport = ChatTransport(config, config.profile or PRESETS[preset], state, policy, clock, http_client)
+        chosen = config.profile or profile_for(base_url)
+        settings = chosen if isinstance(chosen, EndpointProfile) else PRESETS[chosen]
+        state = ProviderState(KIND, options or ProviderOptions(), config.model_dump(mode="json", exclude_defaults=True))
+        policy = policy or TableModelPolicy("openrouter" if chosen == "openrouter" else KIND)
+        transport = ChatTransport(config, settings, state, policy, clock, http_client)
         classifier = ChatClassifier(clock.now_ms)
         super().__init__(
             sdk_components(state, transport, policy, classifier, clock, api_key), clock=clock, uniform=uniform
         )
-
-
-def _document(config: OpenAICompatibleConfig) -> dict[str, JsonValue]:
-    """The specification without `type` and `options`: what was chosen, a preset by its name."""
-    document: dict[str, JsonValue] = {"base_url": config.base_url}
-    if config.api_key:
-        document["api_key"] = config.api_key
-    if config.profile is not None:
-        names = [name for name, preset in PRESETS.items() if preset == config.profile]
-        document["profile"] = names[0] if names else config.profile.model_dump(mode="json", exclude_defaults=True)
-    return document
 
 
 class OpenAICompatibleFactory:

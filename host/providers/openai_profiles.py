@@ -6,9 +6,9 @@ Nothing is guessed from a URL or a model's name, but for one: exactly OpenRouter
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict
 
 from lash.runtime.sansio.values import JsonValue
 
@@ -43,37 +43,24 @@ class EndpointProfile(BaseModel):
     provider_routing: dict[str, JsonValue] | None = None
     session_affinity: bool = False
 
-    @model_validator(mode="before")
-    @classmethod
-    def _preset_by_name(cls, value: Any) -> Any:
-        """A preset may be given by its name."""
-        if isinstance(value, str):
-            if value not in PRESETS:
-                raise ValueError(f"there is no profile {value!r}; presets are {', '.join(PRESETS)}")
-            return PRESETS[value]
-        return value
-
     def cache_dialect(self, model: str) -> Literal["none", "anthropic", "gemini"]:
         """The dialect of cache marks for a model."""
         wanted = any(fnmatchcase(model, glob) for glob in self.cache_models)
         return self.cache_control if wanted else "none"
 
 
-PRESETS: dict[str, EndpointProfile] = {}
-PRESETS.update(
-    {
-        "generic": EndpointProfile(),
-        "openrouter": EndpointProfile(
-            reasoning_format="reasoning",
-            cache_control="anthropic",
-            cache_models=("anthropic/*",),
-            cached_tokens_include_writes=True,
-        ),
-        "vllm": EndpointProfile(),
-        "ollama": EndpointProfile(parallel_tool_calls=False),
-        "llama_cpp": EndpointProfile(parallel_tool_calls=False),
-    }
-)
+PRESETS: dict[PresetName, EndpointProfile] = {
+    "generic": EndpointProfile(),
+    "openrouter": EndpointProfile(
+        reasoning_format="reasoning",
+        cache_control="anthropic",
+        cache_models=("anthropic/*",),
+        cached_tokens_include_writes=True,
+    ),
+    "vllm": EndpointProfile(),
+    "ollama": EndpointProfile(parallel_tool_calls=False),
+    "llama_cpp": EndpointProfile(parallel_tool_calls=False),
+}
 
 
 def profile_for(base_url: str) -> PresetName:

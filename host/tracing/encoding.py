@@ -34,6 +34,10 @@ class InvalidRecord(ValueError):
     """A text that is no record; the message says why."""
 
 
+class NotJson(InvalidRecord):
+    """A text that is not even JSON."""
+
+
 @cache
 def event_types() -> dict[str, type[Any]]:
     """The classes of events by their wire names."""
@@ -76,7 +80,7 @@ def decode_record(line: str | bytes) -> TraceRecord | UnknownTraceRecord:
     try:
         data: object = json.loads(line if isinstance(line, str) else line.decode(), parse_constant=_refused)
     except (ValueError, RecursionError) as error:
-        raise InvalidRecord(f"not JSON: {error}") from error
+        raise NotJson(f"not JSON: {error}") from error
     if not isinstance(data, dict):
         raise InvalidRecord(f"a record is a JSON object, not {type(data).__name__}")
     raw = cast("dict[str, JsonValue]", data)
@@ -109,7 +113,7 @@ def decode_record(line: str | bytes) -> TraceRecord | UnknownTraceRecord:
 
 
 def _refused(constant: str) -> NoReturn:
-    raise InvalidRecord(f"{constant} is no JSON number")
+    raise ValueError(f"{constant} is no JSON number")
 
 
 def _text(raw: dict[str, JsonValue], key: str) -> str:

@@ -164,12 +164,14 @@ def _replaced(text: str, found: list[Found]) -> str:
     """The text with tags in place of what was found; where stretches overlap, one tag stands for all of them."""
     parts: list[str] = []
     done = 0
-    ordered = sorted(found, key=lambda item: (item.start, -item.end))
-    while ordered:
-        first, *ordered = ordered
-        end = first.end
-        while ordered and ordered[0].start < end:
-            end = max(end, ordered.pop(0).end)
+    merged: list[tuple[Found, int]] = []
+    for item in sorted(found, key=lambda item: (item.start, -item.end)):
+        if merged and item.start < merged[-1][1]:
+            first, end = merged.pop()
+            merged.append((first, max(end, item.end)))
+        else:
+            merged.append((item, item.end))
+    for first, end in merged:
         parts += [text[done : first.start], _tag(first.kind, first.secret)]
         done = end
     return "".join([*parts, text[done:]])

@@ -164,38 +164,36 @@ class KnownValues:
 
 
 class KeyedValues:
-    """Values of secret keys in texts that hold JSON, escaped any number of times."""
+    """Values of secret keys in texts that hold JSON, escaped any number of times, or the `repr` of Python objects."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         # Between the letters of a key there may be separators, as in maps.
         words = "|".join("[-_]*".join(map(re.escape, key)) for key in sorted(keys, key=len, reverse=True))
-        self._keys = re.compile(rf'"[-_]*(?:{words})[-_]*(\\*)"\s*:\s*', re.IGNORECASE)
+        self._keys = re.compile(rf"""["'][-_]*(?:{words})[-_]*(\\*)["']\s*:\s*""", re.IGNORECASE)
 
     def find(self, text: str) -> Iterator[Found]:
         """The values, without the quotes round them. A text that ends in a value ends that value."""
-        if '"' not in text:
-            return
         place = 0
         while key := self._keys.search(text, place):
-            start, end = _json_value(text, key.end(), len(key[1]))
+            start, end = _value(text, key.end(), len(key[1]))
             # `null`, `true` and `false` say nothing that is secret, an empty text neither.
-            if end > start and text[start:end] not in ("null", "true", "false"):
+            if end > start and text[start:end] not in ("null", "true", "false", "None", "True", "False"):
                 yield Found(start, end, "key", text[start:end])
             place = max(end, key.end())
 
 
-_SCALAR = re.compile(r"[^\s,}\]\"\\]*")
-_TOKEN = re.compile(r'(\\*)"|[\[\]{}]')
+_SCALAR = re.compile(r"""[^\s,}\]"'\\]*""")
+_TOKEN = re.compile(r"""(\\*)(["'])|[\[\]{}]""")
 
 
-def _json_value(text: str, start: int, depth: int) -> tuple[int, int]:
-    """Begin and end of the JSON value at `start` in a text where quotes have `depth` backslashes before them."""
-    quote_mark = "\\" * depth + '"'
-    if text.startswith(quote_mark, start):
-        return start + len(quote_mark), _end_of_text(text, start + len(quote_mark), depth)
-    if not text.startswith(("[", "{"), start):
+def _value(text: str, start: int, depth: int) -> tuple[int, int]:
+    """Begin and end of the value at `start` in a text where quotes have `depth` backslashes before them."""
+    token = _TOKEN.match(text, start)
+    if token is None:
         scalar = _SCALAR.match(text, start)
         return start, scalar.end() if scalar else start
+    if token[2]:
+        return token.end(), _end_of_text(text, token.end(), depth, token[2])
     open_brackets, place = 0, start
     while token := _TOKEN.search(text, place):
         place = token.end()
@@ -206,14 +204,14 @@ def _json_value(text: str, start: int, depth: int) -> tuple[int, int]:
             if open_brackets == 0:
                 return start, place
         elif len(token[1]) <= depth:
-            place = _end_of_text(text, place, depth) + len(quote_mark)
+            place = min(len(text), _end_of_text(text, place, depth, token[2]) + depth + 1)
     return start, len(text)
 
 
-def _end_of_text(text: str, start: int, depth: int) -> int:
-    """Where a JSON text ends: before the first quote that no more than `depth` backslashes stand before."""
+def _end_of_text(text: str, start: int, depth: int, mark: str) -> int:
+    """Where a quoted text ends: before the first of its quotes that no more than `depth` backslashes stand before."""
     for token in _TOKEN.finditer(text, start):
-        if token[0][-1] == '"' and len(token[1]) <= depth:
+        if token[2] == mark and len(token[1]) <= depth:
             return token.start()
     return len(text)
 

@@ -128,7 +128,8 @@ class History:
     def of(events: Sequence[SessionEventRecord]) -> History:
         """The history that the active path tells; pydantic.ValidationError for a broken event of this mode."""
         steps = {id(event): entry for event in events if isinstance(entry := read_event(event), RlmTrajectoryEntry)}
-        owned = {call_id for entry in steps.values() for call_id in _owned_by(entry)}
+        # Calls that have no index of their own, or have it already.
+        counted = {call_id for entry in steps.values() for call_id in _owned_by(entry)}
         records: dict[str, ToolCallRecord] = {}
         for event in events:
             if isinstance(event, SessionEvent.Tool):
@@ -139,7 +140,8 @@ class History:
                 case Message():
                     items.append(MessageItem(found))
                 case ToolCallRecord(call_id=call_id):
-                    if call_id not in owned and records[call_id] is found:
+                    if call_id not in counted:
+                        counted.add(call_id)
                         items.append(ToolCallItem(found))
                 case SessionEvent.Mode():
                     entry = steps.get(id(found))

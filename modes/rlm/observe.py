@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lash.modes.rlm.config import ObserveBudget
+from lash.modes.rlm.prompt.anchors import CHARS_HIDDEN
 from lash.runtime.sansio.effects import ObservationMetrics
 
 MOST_STORED = 1_000_000
@@ -21,7 +22,7 @@ def head_tail(text: str, limit: int, handle: str = "") -> str:
         return text
     head = limit // 2
     where = f"; whole: {handle}" if handle else ""
-    return f"{text[:head]}\n[… {len(text) - limit} chars hidden{where} …]\n{text[len(text) - (limit - head) :]}"
+    return f"{text[:head]}\n[… {len(text) - limit} {CHARS_HIDDEN}{where} …]\n{text[len(text) - (limit - head) :]}"
 
 
 def stored(text: str) -> str:

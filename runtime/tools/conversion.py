@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, Union, cast, get_args, get_or
 
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticSchemaGenerationError
+from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import PydanticSerializationError
 
@@ -75,6 +76,8 @@ class Arguments:
                 continue
             if name.startswith("_"):
                 raise _invalid(function, f"parameter {name!r} begins with an underscore, so it cannot be an argument")
+            if _has_alias(hints[name], parameter.default):
+                raise _invalid(function, f"parameter {name!r} has an alias; name the parameter itself so")
             default = ... if parameter.default is inspect.Parameter.empty else parameter.default
             # The fields have names of their own, because a model's attributes (`copy`, `json`) are no field names.
             fields[_field(name)] = (Annotated[hints[name], Field(alias=name)], default)
@@ -86,9 +89,6 @@ class Arguments:
         except (PydanticUserError, PydanticSchemaGenerationError, TypeError) as error:
             raise _invalid(function, f"a parameter has a type without a schema: {error}") from error
         self.names = tuple(name for name, _ in _parameters(function) if _field(name) in fields)
-        for name in self.names:
-            if self._model.model_fields[_field(name)].alias != name:
-                raise _invalid(function, f"parameter {name!r} has an alias; name the parameter itself so")
         self.schema = cast("dict[str, JsonValue]", without_titles(schema))
         self.schema.setdefault("properties", {})
         _describe(self.schema, doc)
@@ -129,6 +129,11 @@ def _parameters(function: Callable[..., Any]) -> Iterator[tuple[str, inspect.Par
 
 def _invalid(function: Callable[..., Any], message: str) -> ConfigError:
     return ConfigError("invalid_tool", f"{function.__qualname__} cannot be a tool: {message}")
+
+
+def _has_alias(annotation: Any, default: Any) -> bool:
+    given = (*get_args(annotation)[1:], default) if get_origin(annotation) is Annotated else (default,)
+    return any(isinstance(one, FieldInfo) and (one.alias or one.validation_alias) for one in given)
 
 
 def _field(name: str) -> str:

@@ -75,11 +75,7 @@ class Images:
 
 
 class HistoryText:
-    """Renders the history of one request into messages.
-
-    `shown` are the messages as the model is to see them, by id: those that a context transform left out are missing,
-    and so are the earlier turns' steps that belong to them.
-    """
+    """Renders the history of one request into messages, for the turn `turn_id`; `images` collects what they show."""
 
     def __init__(self, config: RlmConfig, turn_id: str, images: Images) -> None:
         self._config = config
@@ -87,11 +83,15 @@ class HistoryText:
         self._images = images
 
     def render(self, history: History, shown: Sequence[Message]) -> tuple[list[LlmMessage], list[LlmMessage]]:
-        """The history, and after it the messages that were said to the model alone and belong to its end."""
+        """The history, and after it the messages that were said to the model alone and belong to its end.
+
+        `shown` are the messages as the model is to see them. Of the history's own those are left out that are not
+        among them, because a context transform dropped them, and with each the steps of earlier turns that follow it.
+        """
         known = {item.message.id for item in history if isinstance(item, MessageItem)}
         by_id = {message.id: message for message in shown}
-        before, trailing = _strays(shown, known)
-        told: list[LlmMessage] = []
+        strays = _Strays(shown, known)
+        told = [self._message(stray, None) for stray in strays.first]
         remarks = _remarks(history)
         follows_shown = True
         for index, item in enumerate(history.items):
@@ -99,15 +99,16 @@ class HistoryText:
                 case MessageItem(message=message):
                     follows_shown = message.id in by_id
                     if follows_shown:
-                        told += [self._message(stray, None) for stray in before.get(message.id, ())]
+                        told += [self._message(stray, None) for stray in strays.before.get(message.id, ())]
                         told.append(self._message(by_id[message.id], index))
+                        told += [self._message(stray, None) for stray in strays.after.get(message.id, ())]
                 case StepItem(entry=entry):
                     if (follows_shown or entry.turn_id == self._turn_id) and not _told_by_message(history, index):
                         told += self._step(entry, index, remarks.get(index, ()))
                 case ToolCallItem():
                     if follows_shown:
                         told.append(self._tool_call(item, index))
-        return [one for one in told if one.blocks], [self._message(stray, None) for stray in trailing]
+        return [one for one in told if one.blocks], [self._message(stray, None) for stray in strays.last]
 
     # --- messages --------------------------------------------------------------------------------
 
@@ -258,18 +259,28 @@ def _told_by_message(history: History, index: int) -> bool:
     )
 
 
-def _strays(shown: Sequence[Message], known: set[str]) -> tuple[dict[str, list[Message]], list[Message]]:
-    """Messages that the session does not keep: those before a kept one, by its id, and those at the end."""
-    before: dict[str, list[Message]] = {}
-    pending: list[Message] = []
-    for message in shown:
-        if message.id in known:
-            if pending:
-                before[message.id] = pending
-                pending = []
-        else:
-            pending.append(message)
-    return before, pending
+class _Strays:
+    """Messages that are no part of the history, by the message of the history beside which they stand.
+
+    What was said to the model alone is told `before` the message that came next, or `last` of all while it is news;
+    anything else has replaced something, and is told `after` the message that it followed, or `first` of all.
+    """
+
+    def __init__(self, shown: Sequence[Message], known: set[str]) -> None:
+        self.first: list[Message] = []
+        self.before: dict[str, list[Message]] = {}
+        self.after: dict[str, list[Message]] = {}
+        self.last: list[Message] = []
+        follows: str | None = None
+        for message in shown:
+            if message.id in known:
+                if self.last:
+                    self.before[message.id], self.last = self.last, []
+                follows = message.id
+            elif message.transient:
+                self.last.append(message)
+            else:
+                (self.first if follows is None else self.after.setdefault(follows, [])).append(message)
 
 
 def with_breakpoint(messages: Sequence[LlmMessage]) -> list[LlmMessage]:

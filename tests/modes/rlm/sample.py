@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lash.modes.rlm.config import PromptFeatures, RlmConfig
+from lash.modes.rlm.config import RlmConfig
 from lash.modes.rlm.projector import RlmContextProjector
-from lash.modes.rlm.prompt.execution import execution_prompt
 from lash.modes.rlm.prompt.projected import describe_projected, projected_contribution
 from lash.modes.rlm.prompt.tools import tools_contribution
 from lash.modes.rlm.prompt.variables import describe, variables_view
@@ -133,8 +132,6 @@ def sample_request() -> str:
     )
     layer = PromptLayer().add(*(one for part in system for one in part if one is not None))
     prompt = render_prompt(layer, "(the execution prompt)", [SEARCH])
-    assert "(the execution prompt)" in prompt
-    assert len(execution_prompt(PromptFeatures())) > 1000
     view = RlmView(
         variables=variables_view(
             [

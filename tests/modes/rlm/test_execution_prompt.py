@@ -27,7 +27,7 @@ def test_the_prompt_with_everything_is_short() -> None:
 
 
 def test_the_prompt_names_no_concrete_tool() -> None:
-    assert set(re.findall(r"\bcall ([A-Za-z_]+)", FULL)) == {"name", "some_tool"}
+    assert set(re.findall(r"\bcall (\w+) \{", FULL)) == {"name", "some_tool"}
 
 
 def test_without_images_the_prompt_does_not_mention_them() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lashlang
+from lash.modes.rlm.config import RlmConfig
 from lash.modes.rlm.history import History
 from lash.modes.rlm.types import RlmGlobalsPatch, RlmSeed, as_event
 from lash.runtime.sansio.messages import AttachmentRef, Message, Part, PruneState, SessionEvent, SessionEventRecord
@@ -16,7 +18,7 @@ from lash.runtime.sansio.tools import ToolCallRecord, ToolFailure, ToolOutput
 from tests.modes.rlm.sample import called, diagnostic, message, project, said, step, texts
 
 
-def kinds(events: list[SessionEventRecord]) -> list[str]:
+def kinds(events: Sequence[SessionEventRecord]) -> list[str]:
     return [str(item.to_json()["kind"]) for item in History.of(events)]
 
 
@@ -167,8 +169,6 @@ def events_of(kinds_of_events: list[str]) -> list[SessionEventRecord]:
 @settings(max_examples=60, deadline=None)
 @given(EVENT_KINDS)
 def test_every_index_in_a_prompt_is_the_one_of_the_binding(kinds_of_events: list[str]) -> None:
-    from lash.modes.rlm.config import RlmConfig
-
     events = events_of(kinds_of_events)
     items = History.of(events).to_json()
     machine = lashlang.Machine()

@@ -231,8 +231,7 @@ BUILTIN_CLAIMS: dict[str, tuple[str, Any]] = {
     "enumerate": ('enumerate(["a"])', [[0, "a"]]),
     "sort": ('[sort([3, 1]), sort(["b", "a"], true), sort([1, 2], false)]', [[1, 3], ["b", "a"], [1, 2]]),
     "sort_by": (
-        "[r.i for r in sort_by([{ i: 0 }, { k: 2, i: 1 }, { k: null, i: 2 }, { k: 1, i: 3 }, { k: 1, i: 4 }],"
-        ' "k")]',
+        '[r.i for r in sort_by([{ i: 0 }, { k: 2, i: 1 }, { k: null, i: 2 }, { k: 1, i: 3 }, { k: 1, i: 4 }], "k")]',
         [3, 4, 1, 0, 2],
     ),
     "group_by": ('group_by([{ k: 1 }, { k: 1 }, { k: "b" }], "k")', {"1": [{"k": 1}, {"k": 1}], "b": [{"k": "b"}]}),

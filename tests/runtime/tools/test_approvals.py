@@ -50,9 +50,7 @@ class Till:
 
 
 def answers(on: Bench) -> list[tuple[str, str | None]]:
-    return [
-        (event.answer, event.reason) for event, _ in on.shown if isinstance(event, TurnEvent.ApprovalAnswered)
-    ]
+    return [(event.answer, event.reason) for event, _ in on.shown if isinstance(event, TurnEvent.ApprovalAnswered)]
 
 
 async def test_an_approved_call_runs_with_the_arguments_as_asked() -> None:

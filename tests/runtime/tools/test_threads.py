@@ -45,7 +45,6 @@ async def test_a_plain_function_may_stop_when_its_token_is_set() -> None:
         assert on.threads.abandoned_total == 0
 
 
-
 async def test_a_stuck_function_leaves_one_abandoned_thread_that_the_error_names() -> None:
     begun, release = threading.Event(), threading.Event()
 
