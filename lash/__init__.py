@@ -16,42 +16,75 @@ from lashlang._version import __version__
 
 if TYPE_CHECKING:
     from lash.config import UNSET, ModeId, ModePreset, RuntimeConfig, Unset
-    from lash.core import LashCore
-    from lash.runtime.errors import ConfigError, LashError, SessionBusyError, SessionError, StoreError, TurnError
+    from lash.core import CoreStats, LashCore
+    from lash.runtime.errors import (
+        AttachmentError,
+        CheckpointNotKept,
+        ConfigError,
+        EffectError,
+        LashError,
+        SessionBusyError,
+        SessionError,
+        StoreError,
+        TurnError,
+        UnknownTurn,
+    )
     from lash.runtime.providers.handle import ProviderHandle
     from lash.runtime.providers.models import ModelInfo
     from lash.runtime.sansio.activity import PendingApproval, TurnActivity, TurnEvent
     from lash.runtime.sansio.outcome import TurnFinish, TurnIssue, TurnOutcome, TurnStop
+    from lash.runtime.sansio.prompt import (
+        PromptBuiltin,
+        PromptContribution,
+        PromptLayer,
+        PromptSlot,
+        PromptTemplate,
+        PromptTemplateEntry,
+        PromptTemplateSection,
+    )
     from lash.runtime.sansio.usage import TokenUsage
+    from lash.runtime.seams.persistence import PendingInput
     from lash.runtime.tools.approvals import Approve, Deny, Edit
     from lash.runtime.tools.cancel import CancelToken
     from lash.runtime.tools.context import ToolContext, ToolProgress
     from lash.runtime.tools.decorator import Tool, tool
     from lash.runtime.tools.result import ToolError, ToolResult
     from lash.runtime.turn.activities import TurnActivitySink
+    from lash.runtime.turn.inputs import ImageBlob, ImageRef, InputItem, InvalidInput, Text, TurnInput
     from lash.runtime.turn.result import TurnOutput, TurnResult
     from lash.runtime.turn.session import LeaseTimings
-    from lash.sessions import LashSession, SessionOpener
+    from lash.sessions import LashSession, ParkedSession, SessionOpener
+    from lash.specs import SessionSpec
     from lash.turns import Turn
 
 _WHERE = {
     "lash.config": "UNSET ModeId ModePreset RuntimeConfig Unset",
-    "lash.core": "LashCore",
-    "lash.runtime.errors": "ConfigError LashError SessionBusyError SessionError StoreError TurnError",
+    "lash.core": "CoreStats LashCore",
+    "lash.runtime.errors": (
+        "AttachmentError CheckpointNotKept ConfigError EffectError LashError SessionBusyError "
+        "SessionError StoreError TurnError UnknownTurn"
+    ),
     "lash.runtime.providers.handle": "ProviderHandle",
     "lash.runtime.providers.models": "ModelInfo",
     "lash.runtime.sansio.activity": "PendingApproval TurnActivity TurnEvent",
     "lash.runtime.sansio.outcome": "TurnFinish TurnIssue TurnOutcome TurnStop",
+    "lash.runtime.sansio.prompt": (
+        "PromptBuiltin PromptContribution PromptLayer PromptSlot PromptTemplate PromptTemplateEntry "
+        "PromptTemplateSection"
+    ),
     "lash.runtime.sansio.usage": "TokenUsage",
+    "lash.runtime.seams.persistence": "PendingInput",
     "lash.runtime.tools.approvals": "Approve Deny Edit",
     "lash.runtime.tools.cancel": "CancelToken",
     "lash.runtime.tools.context": "ToolContext ToolProgress",
     "lash.runtime.tools.decorator": "Tool tool",
     "lash.runtime.tools.result": "ToolError ToolResult",
     "lash.runtime.turn.activities": "TurnActivitySink",
+    "lash.runtime.turn.inputs": "ImageBlob ImageRef InputItem InvalidInput Text TurnInput",
     "lash.runtime.turn.result": "TurnOutput TurnResult",
     "lash.runtime.turn.session": "LeaseTimings",
-    "lash.sessions": "LashSession SessionOpener",
+    "lash.sessions": "LashSession ParkedSession SessionOpener",
+    "lash.specs": "SessionSpec",
     "lash.turns": "Turn",
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names.split()}
@@ -59,10 +92,18 @@ _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names
 __all__ = [
     "UNSET",
     "Approve",
+    "AttachmentError",
     "CancelToken",
+    "CheckpointNotKept",
     "ConfigError",
+    "CoreStats",
     "Deny",
     "Edit",
+    "EffectError",
+    "ImageBlob",
+    "ImageRef",
+    "InputItem",
+    "InvalidInput",
     "LashCore",
     "LashError",
     "LashSession",
@@ -70,13 +111,24 @@ __all__ = [
     "ModeId",
     "ModePreset",
     "ModelInfo",
+    "ParkedSession",
     "PendingApproval",
+    "PendingInput",
+    "PromptBuiltin",
+    "PromptContribution",
+    "PromptLayer",
+    "PromptSlot",
+    "PromptTemplate",
+    "PromptTemplateEntry",
+    "PromptTemplateSection",
     "ProviderHandle",
     "RuntimeConfig",
     "SessionBusyError",
     "SessionError",
     "SessionOpener",
+    "SessionSpec",
     "StoreError",
+    "Text",
     "TokenUsage",
     "Tool",
     "ToolContext",
@@ -89,11 +141,13 @@ __all__ = [
     "TurnError",
     "TurnEvent",
     "TurnFinish",
+    "TurnInput",
     "TurnIssue",
     "TurnOutcome",
     "TurnOutput",
     "TurnResult",
     "TurnStop",
+    "UnknownTurn",
     "Unset",
     "__version__",
     "tool",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
 from types import TracebackType
 from typing import Any
 
@@ -13,30 +15,48 @@ from lash.host.effects.inline import InlineEffectHost
 from lash.host.stores.attachments import InMemoryAttachmentStore
 from lash.host.stores.memory import MemorySessionStoreFactory
 from lash.host.system import RandomIds, SystemClock
-from lash.runtime.errors import ConfigError
+from lash.host.tracing.core_trace import CoreTrace
+from lash.runtime.errors import ConfigError, SessionBusyError
 from lash.runtime.providers.handle import ProviderHandle
 from lash.runtime.providers.models import ModelCatalog, ModelInfo
-from lash.runtime.sansio.prompt import PromptLayer, render_prompt, resolve
-from lash.runtime.sansio.tools import ToolSpec
+from lash.runtime.sansio.prompt import PromptContribution, PromptLayer, PromptSlot, PromptTemplate
 from lash.runtime.sansio.values import JsonValue
 from lash.runtime.seams.attachments import AttachmentStore
 from lash.runtime.seams.clock import Clock, IdSource
 from lash.runtime.seams.effects import DurabilityTier, EffectHost
 from lash.runtime.seams.persistence import (
+    LeaseClaim,
     LeaseOwner,
+    PersistedSessionConfig,
     SessionMeta,
     SessionRelation,
     SessionStoreCreateRequest,
     SessionStoreFactory,
 )
+from lash.runtime.seams.trace import TraceContext, TraceLevel, TraceSink, TraceStats
+from lash.runtime.session.fork import fork
 from lash.runtime.tools.approvals import ApprovalDesk, ApproveCallback
 from lash.runtime.tools.attempts import ToolLimits
 from lash.runtime.tools.decorator import as_providers
 from lash.runtime.tools.registry import ToolRegistry
 from lash.runtime.tools.threads import ToolThreads
-from lash.runtime.turn.mode import ModeFactory, ModePrompt
+from lash.runtime.turn.mode import ModeFactory
 from lash.runtime.turn.session import LeaseTimings, OpenSession, SessionPolicy, SessionServices
-from lash.sessions import LashSession, SessionOpener
+from lash.runtime.turn.trace_turn import session_started
+from lash.sessions import OWN_FIELDS, LashSession, ParkedSession, SessionOpener
+from lash.specs import SessionSpec, overlay, resolve_policy
+from lash.specs import prompt_layer as make_layer
+from lash.sync import BoundLoop
+from lashlang._version import __version__
+
+
+@dataclass(frozen=True, slots=True)
+class CoreStats:
+    """What a core has in hand; `abandoned_threads` run plain functions of tools that did not end in time."""
+
+    open_sessions: int
+    running_turns: int
+    abandoned_threads: int
 
 
 class LashCore:
@@ -46,9 +66,12 @@ class LashCore:
     `model` answer the turns; the context size comes from `max_context_tokens`, from `models` or from the bundled table.
     `tools` are `@lash.tool` functions, objects with such methods, and tool providers. `store` keeps the sessions (None:
     in memory), `attachments` their images, `effect_host` carries effects out (None: inline, nothing is recorded).
-    `approve` is asked where a tool needs it.
+    `approve` is asked where a tool needs it. `spec` is an overlay of the six fields of the model's policy, over which
+    the keywords win. `prompt_template`, `prompt` and `prompt_slots` (or `prompt_layer` in their stead) are the
+    application's layer of every prompt. `trace_sink` and `trace_jsonl_path` get the records of all turns, in as much
+    detail as `trace_level` says; `trace_context` is where they belong.
 
-    Raises ConfigError for what cannot work, before anything runs.
+    Raises ConfigError for what cannot work, before anything runs, and TraceSinkError for a trace that cannot be opened.
     """
 
     def __init__(
@@ -62,34 +85,57 @@ class LashCore:
         max_context_tokens: int | None = None,
         max_turns: int | None | Unset = UNSET,
         models: Mapping[str, ModelInfo] | None = None,
+        spec: SessionSpec | None = None,
+        prompt_template: PromptTemplate | None = None,
+        prompt: Sequence[PromptContribution] = (),
+        prompt_slots: Mapping[PromptSlot, Sequence[PromptContribution]] | None = None,
+        prompt_layer: PromptLayer | None = None,
         tools: Sequence[object] = (),
         store: SessionStoreFactory | None = None,
         attachments: AttachmentStore | None = None,
         effect_host: EffectHost | None = None,
         approve: ApproveCallback | None = None,
+        trace_sink: TraceSink | None = None,
+        trace_jsonl_path: str | PathLike[str] | None = None,
+        trace_level: TraceLevel = TraceLevel.STANDARD,
+        trace_context: TraceContext | None = None,
         lease: LeaseTimings | None = None,
         runtime: RuntimeConfig | None = None,
         clock: Clock | None = None,
         ids: IdSource | None = None,
     ) -> None:
+        given = locals()
+        self._given = {name: value for name, value in given.items() if name not in ("self", "__class__")}
+        self.loop = BoundLoop()
         self.clock = clock or SystemClock()
         self.ids = ids or RandomIds()
         self.runtime = runtime or RuntimeConfig()
         self._modes = _installed(modes)
-        self._default_mode = _default_mode(self._modes, default_mode)
-        self._provider = provider
-        self._model = model
-        self._model_variant = model_variant
-        self._max_context_tokens = max_context_tokens
-        self._max_turns = max_turns
+        wishes = overlay(
+            spec,
+            {
+                "provider": provider,
+                "model": model,
+                "model_variant": model_variant,
+                "max_context_tokens": max_context_tokens,
+                "max_turns": max_turns,
+            },
+        )
+        layer = make_layer(prompt_template, prompt, prompt_slots, prompt_layer)
+        self._spec = wishes if layer is None else replace(wishes, prompt_layer=layer)
+        wanted = default_mode if default_mode is not None or wishes.mode is UNSET else wishes.mode
+        self._default_mode = _default_mode(self._modes, wanted)
         self._catalog = ModelCatalog(models or {})
         self._tools = tuple(tools)
         self._store = store or MemorySessionStoreFactory(clock=self.clock)
         self._attachments = attachments or InMemoryAttachmentStore()
-        self._check_tiers()
         self._approve = approve
         self._effects = effect_host or InlineEffectHost(self.clock)
+        self._check_tiers()
         self._threads = ToolThreads()
+        self._trace = CoreTrace(
+            sink=trace_sink, jsonl_path=trace_jsonl_path, level=trace_level, context=trace_context, clock=self.clock
+        )
         self._services = SessionServices(
             effects=self._effects,
             attachments=self._attachments,
@@ -97,6 +143,7 @@ class LashCore:
             ids=self.ids,
             threads=self._threads,
             owner=LeaseOwner("lash", self.ids.new("incarnation")),
+            tracer=self._trace.tracer,
             lease=lease or LeaseTimings(),
             tool_limits=ToolLimits(
                 tool_timeout_s=self.runtime.tool_timeout_s,
@@ -108,15 +155,33 @@ class LashCore:
             ),
             llm_deadline_s=self.runtime.llm_deadline_s,
             cancel_grace_s=self.runtime.cancel_grace_s,
-            iterator_queue=self.runtime.iterator_queue,
+            keep_checkpoints=self.runtime.keep_checkpoints,
         )
-        if provider is not None:
-            self._policy({})
+        self._open_sessions: set[LashSession] = set()
+        if self._spec.provider is not UNSET:
+            resolve_policy(self._spec, self._catalog)
 
     @classmethod
     def rlm(cls, **knobs: Any) -> LashCore:
         """A core with RLM mode alone; keywords as for the constructor."""
         return cls(modes=[ModePreset.rlm()], **knobs)
+
+    def replace(self, **changes: Any) -> LashCore:
+        """A core with other keywords; the rest is shared with this one, stores and effect host included.
+
+        Raises ConfigError (contradictory_options) for a keyword that there is not, and what the constructor raises.
+        """
+        unknown = sorted(set(changes) - set(self._given))
+        if unknown:
+            raise ConfigError("contradictory_options", f"LashCore takes no keyword {', '.join(map(repr, unknown))}")
+        shared: dict[str, Any] = {
+            "store": self._store,
+            "attachments": self._attachments,
+            "effect_host": self._effects,
+            "clock": self.clock,
+            "ids": self.ids,
+        }
+        return LashCore(**{**self._given, **shared, **changes})
 
     @property
     def installed_modes(self) -> tuple[str, ...]:
@@ -133,6 +198,11 @@ class LashCore:
         model_variant: str | None | Unset = UNSET,
         max_context_tokens: int | None = None,
         max_turns: int | None | Unset = UNSET,
+        spec: SessionSpec | None = None,
+        prompt_template: PromptTemplate | None = None,
+        prompt: Sequence[PromptContribution] = (),
+        prompt_slots: Mapping[PromptSlot, Sequence[PromptContribution]] | None = None,
+        prompt_layer: PromptLayer | None = None,
         projected: Mapping[str, object] | None = None,
         globals: Mapping[str, JsonValue] | None = None,  # noqa: A002 - the name of the language's word for them
         require_submit: bool | type[BaseModel] | dict[str, JsonValue] | None = None,
@@ -141,9 +211,12 @@ class LashCore:
     ) -> SessionOpener:
         """A session to be opened, new or stored: `async with core.session(...) as session`.
 
-        A stored session keeps its mode. In RLM mode `projected` are values that programs read lazily, `globals`
-        variables that are set where they are not bound; `require_submit` and `allow_prose_or_submit` are the default
-        of its turns. Opening raises ConfigError, SessionError, and what stores raise.
+        A stored session keeps its mode, and the model, variant and turn limit that it was given itself; what is given
+        here is stored with its next turn. `spec` and the prompt keywords are as for the core, over the core's.
+
+        In RLM mode `projected` are values that programs read lazily, `globals` variables that are set where they are
+        not bound; `require_submit` and `allow_prose_or_submit` are the default of its turns. Opening raises
+        ConfigError, SessionError, and what stores raise.
         """
         options: dict[str, Any] = {}
         if projected is not None:
@@ -152,90 +225,165 @@ class LashCore:
             options["globals"] = globals
         if require_submit is not None or allow_prose_or_submit:
             options |= {"require_submit": require_submit, "allow_prose_or_submit": allow_prose_or_submit}
-        knobs = {
-            "provider": provider,
-            "model": model,
-            "model_variant": model_variant,
-            "max_context_tokens": max_context_tokens,
-            "max_turns": max_turns,
-        }
+        wishes = overlay(
+            spec,
+            {
+                "provider": provider,
+                "model": model,
+                "model_variant": model_variant,
+                "mode": mode,
+                "max_context_tokens": max_context_tokens,
+                "max_turns": max_turns,
+            },
+        )
+        layer = make_layer(prompt_template, prompt, prompt_slots, prompt_layer)
 
         async def open_session() -> LashSession:
-            return await self._open(session_id, mode, knobs, options, approve)
+            return await self._open(session_id, wishes, layer, options, approve, open_session)
 
-        return SessionOpener(open_session)
+        return SessionOpener(open_session, self)
+
+    async def resume(self, parked: ParkedSession) -> LashSession:
+        """Open a parked session again, as it was opened before. Raises what opening it raises."""
+        return await parked.reopen()
+
+    def policy(self, spec: SessionSpec) -> SessionPolicy:
+        """What a combined spec comes to. Raises ConfigError where it names no model, or one of unknown context."""
+        policy = resolve_policy(spec, self._catalog)
+        self._trace.learn_secrets(policy.provider)
+        return policy
+
+    def closed(self, session: LashSession) -> None:
+        """A session of this core was closed."""
+        self._open_sessions.discard(session)
+
+    async def fork_session(
+        self, session_id: str, *, turn: int | str | None = None, new_session_id: str | None = None
+    ) -> str:
+        """Make a new session from a turn of another one, with the variables of then; the new session's id.
+
+        `turn` is the number of a turn, 0 for the empty start, None for the last one, or a turn's id, which reaches
+        turns on other live branches as well. The source is only read. A given `new_session_id` makes the call
+        idempotent. Raises SessionError (unknown_session, unknown_turn, session_exists), CheckpointNotKept.
+        """
+        return await fork(
+            self._store,
+            self._attachments,
+            session_id,
+            turn=turn,
+            new_session_id=new_session_id or self.ids.new("fork"),
+            now_ms=self.clock.now_ms(),
+        )
+
+    async def delete_session(self, session_id: str) -> bool:
+        """Remove a session with all that is queued for it; whether there was one.
+
+        What other sessions and the application hold stays. Raises SessionBusyError while a turn runs on it.
+        """
+        store = await self._store.find_store(session_id)
+        if store is None:
+            return False
+        claim = await store.claim_lease(self._services.owner, int(self._services.lease.ttl_s * 1000))
+        busy = isinstance(claim, LeaseClaim.Busy) or any(
+            session.session_id == session_id and session.running for session in self._open_sessions
+        )
+        await store.aclose()
+        if busy:
+            raise SessionBusyError(
+                "session_execution_busy", f"session {session_id!r} runs a turn: cancel it first", retryable=True
+            )
+        return await self._store.delete_store(session_id)
+
+    async def list_sessions(self) -> list[SessionMeta]:
+        """What is known of every stored session, newest first."""
+        return await self._store.list_sessions()
+
+    def stats(self) -> CoreStats:
+        """What the core has in hand."""
+        return CoreStats(
+            open_sessions=len(self._open_sessions),
+            running_turns=sum(session.running for session in self._open_sessions),
+            abandoned_threads=self._threads.abandoned,
+        )
+
+    def trace_stats(self) -> TraceStats:
+        """How many records were written, how many could not be, and why the last one could not."""
+        return self._trace.tracer.trace_stats()
 
     async def _open(
         self,
         session_id: str,
-        mode: str | None,
-        knobs: Mapping[str, Any],
+        wishes: SessionSpec,
+        layer: PromptLayer | None,
         options: Mapping[str, Any],
         approve: ApproveCallback | None,
+        reopen: Callable[[], Awaitable[LashSession]],
     ) -> LashSession:
+        self.loop.bind()
         if not session_id:
             raise ConfigError("contradictory_options", "a session needs an id")
-        policy = self._policy(knobs)
-        meta = SessionMeta(session_id, session_id, self.clock.now_ms(), SessionRelation.Root(), policy.model)
+        meta = SessionMeta(session_id, session_id, self.clock.now_ms(), SessionRelation.Root())
         store = await self._store.open_store(SessionStoreCreateRequest(session_id, meta))
-        stored = await store.load_session("active_path")
-        chosen = mode or (stored.config.mode if stored is not None else self._default_mode)
-        factory = self._modes.get(chosen)
-        if factory is None:
+        try:
+            stored = await store.load_session("active_path")
+            own = wishes
+            if stored is not None:
+                provider = wishes.over(self._spec).provider
+                own = wishes.over(_stored_spec(stored.config, None if provider is UNSET else provider.kind))
+            combined = own.over(self._spec)
+            policy = replace(
+                self.policy(combined),
+                own=tuple(name for name in OWN_FIELDS if getattr(own, name) is not UNSET),
+            )
+            wanted = None if wishes.mode is UNSET else wishes.mode
+            chosen = wanted or (stored.config.mode if stored is not None else self._default_mode)
+            factory = self._modes.get(chosen)
+            if factory is None:
+                raise ConfigError(
+                    "mode_not_installed", f"mode {chosen!r} is not installed; there are {list(self._modes)}"
+                )
+            registry = ToolRegistry()
+            if self._tools:
+                registry.add_source(as_providers(self._tools), "tools")
+            layers = tuple(one for one in (combined.prompt_layer, layer) if one is not UNSET and one is not None)
+            session = OpenSession(
+                session_id,
+                store,
+                factory.session(session_id, options),
+                registry,
+                self._services,
+                policy,
+                layers,
+                ApprovalDesk(approve or self._approve),
+            )
+        except BaseException:
             await store.aclose()
-            raise ConfigError("mode_not_installed", f"mode {chosen!r} is not installed; there are {list(self._modes)}")
-        registry = ToolRegistry()
-        if self._tools:
-            registry.add_source(as_providers(self._tools), "tools")
-        session = OpenSession(
-            session_id,
-            store,
-            factory.session(session_id, options),
-            registry,
-            self._services,
-            policy,
-            _render,
-            ApprovalDesk(approve or self._approve),
-        )
+            raise
         try:
             await session.load()
         except BaseException:
             await session.aclose()
             raise
-        return LashSession(self, session, {key: options[key] for key in _TURN_DEFAULTS if key in options})
-
-    def _policy(self, knobs: Mapping[str, Any]) -> SessionPolicy:
-        """The model of a session; ConfigError where it or its context size is missing."""
-        provider: ProviderHandle | None = knobs.get("provider") or self._provider
-        if provider is None:
-            raise ConfigError("contradictory_options", "no provider: give `provider=` to LashCore or to core.session")
-        model: str | None = knobs.get("model") or self._model or provider.default_model()
-        if model is None:
-            raise ConfigError(
-                "contradictory_options", f"provider {provider.kind!r} has no default model: give `model=`"
-            )
-        variant = knobs.get("model_variant", UNSET)
-        if variant is UNSET:
-            variant = self._model_variant
-        if variant is UNSET:
-            variant = provider.default_variant(model)
-        provider.validate_variant(model, variant)
-        given = knobs.get("max_context_tokens") or self._max_context_tokens
-        spec = provider.resolve_model_spec(model, self._catalog, max_context_tokens=given)
-        max_turns = knobs.get("max_turns", UNSET)
-        if max_turns is UNSET:
-            max_turns = self._max_turns
-        return SessionPolicy(
-            provider=provider,
-            model=model,
-            model_variant=variant,
-            max_context_tokens=spec.context,
-            max_turns=None if max_turns is UNSET else max_turns,
-            max_turns_set=max_turns is not UNSET,
+        session_started(
+            self._trace.tracer.child(session_id=session_id),
+            relation=meta.relation.type,
+            mode=chosen,
+            model=policy.model,
+            provider=policy.provider.kind,
+            lash_version=__version__,
         )
+        defaults = {key: options[key] for key in _TURN_DEFAULTS if key in options}
+        opened = LashSession(self, session, defaults, combined, reopen)
+        self._open_sessions.add(opened)
+        return opened
 
     def _check_tiers(self) -> None:
         durable = DurabilityTier.DURABLE
+        if self._effects.durability is durable and self._store.durability is not durable:
+            raise ConfigError(
+                "durable_store_required:sessions",
+                "effects are recorded durably, the sessions are not: give `store=SqliteSessionStoreFactory(folder)`",
+            )
         if self._store.durability is durable and self._attachments.durability is not durable:
             raise ConfigError(
                 "durable_store_required:attachments",
@@ -243,11 +391,15 @@ class LashCore:
             )
 
     async def aclose(self) -> None:
-        """Close stores and provider; sessions are to be closed before."""
+        """Close what the core was given or made: open sessions, stores, effect host, provider."""
+        for session in list(self._open_sessions):
+            await session.aclose()
         await self._store.aclose()
-        if self._provider is not None:
-            await self._provider.aclose()
+        await self._effects.aclose()
+        if self._spec.provider is not UNSET:
+            await self._spec.provider.aclose()
         self._threads.close()
+        self._trace.close()
 
     async def __aenter__(self) -> LashCore:
         return self
@@ -275,7 +427,9 @@ def _default_mode(modes: Mapping[str, ModeFactory], wanted: str | None) -> str:
     return wanted
 
 
-def _render(prompt: ModePrompt, tools: Sequence[ToolSpec]) -> str:
-    """The system prompt: the default template with what the mode adds."""
-    layer = resolve([PromptLayer().add(*prompt.contributions)])
-    return render_prompt(layer, prompt.execution, tools)
+def _stored_spec(config: PersistedSessionConfig, provider_kind: str | None) -> SessionSpec:
+    """What was said for the session itself when it was stored; nothing if that was about another provider's models."""
+    own = config.extras.get("own")
+    if not isinstance(own, list) or config.provider != provider_kind:
+        return SessionSpec()
+    return SessionSpec(**{name: getattr(config, name) for name in OWN_FIELDS if name in own})

@@ -2,36 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from pydantic import BaseModel
 
+from lash.config import UNSET, Unset
 from lash.runtime.errors import SessionError, TurnError
-from lash.runtime.sansio.messages import Message, Part
+from lash.runtime.providers.handle import ProviderHandle
+from lash.runtime.sansio.prompt import PromptContribution, PromptLayer, PromptSlot, PromptTemplate
 from lash.runtime.sansio.values import JsonValue
+from lash.runtime.seams.effects import EffectController
+from lash.runtime.seams.persistence import Boundary, PendingInput
 from lash.runtime.session.view import SessionReadView
+from lash.runtime.tools.approvals import ApproveCallback
 from lash.runtime.tools.cancel import CancelToken
 from lash.runtime.turn.activities import ActivityStream, TurnActivitySink
+from lash.runtime.turn.inputs import InputItem, TurnInput, input_of
 from lash.runtime.turn.result import TurnOutput, TurnResult
-from lash.runtime.turn.session import OpenSession, TurnRequest
+from lash.runtime.turn.session import OpenSession, SessionPolicy, TurnRequest
 from lash.runtime.usage import Ledger, SessionUsageReport
+from lash.specs import SessionSpec, overlay, prompt_layer
 from lash.turns import Turn
 
 if TYPE_CHECKING:
     from lash.core import LashCore
 
+M = TypeVar("M", bound=BaseModel)
+
 Schema = dict[str, JsonValue]
+Input = str | TurnInput | Sequence[InputItem]
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedSession:
+    """A session that holds nothing but what it takes to open it again: `await core.resume(parked)`."""
+
+    session_id: str
+    reopen: Callable[[], Awaitable[LashSession]] = field(repr=False)
 
 
 class LashSession:
     """An open session. Turns run on it one at a time; closing it leaves everything that was committed in its store."""
 
-    def __init__(self, core: LashCore, session: OpenSession, defaults: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        core: LashCore,
+        session: OpenSession,
+        defaults: Mapping[str, Any],
+        spec: SessionSpec,
+        reopen: Callable[[], Awaitable[LashSession]],
+    ) -> None:
         self._core = core
         self._session = session
         self._defaults = defaults
+        self._spec = spec
+        self._reopen = reopen
         self._closed = False
 
     @property
@@ -44,83 +72,226 @@ class LashSession:
         """The mode it runs in."""
         return self._session.mode.mode_id
 
+    @property
+    def policy(self) -> SessionPolicy:
+        """The model that answers its turns, and how often."""
+        return self._session.policy
+
+    @property
+    def running(self) -> bool:
+        """Whether a turn runs on this handle."""
+        return self._session.running
+
+    @overload
     def turn(
         self,
-        text: str,
+        input: Input,
+        *,
+        require_submit: type[M],
+        projected: Mapping[str, object] | None = None,
+        provider: ProviderHandle | None = None,
+        model: str | None = None,
+        model_variant: str | None | Unset = UNSET,
+        prompt_template: PromptTemplate | None = None,
+        prompt: Sequence[PromptContribution] = (),
+        prompt_slots: Mapping[PromptSlot, Sequence[PromptContribution]] | None = None,
+        prompt_layer: PromptLayer | None = None,
+        sink: TurnActivitySink | None = None,
+        cancel: CancelToken | None = None,
+        turn_id: str | None = None,
+        effects: EffectController | None = None,
+        approve: ApproveCallback | None = None,
+        wait_if_busy: float = 0.0,
+        trace_turn_id: str | None = None,
+    ) -> Turn[TurnResult[M]]: ...
+
+    @overload
+    def turn(
+        self,
+        input: Input,
         *,
         require_submit: bool | type[BaseModel] | Schema | None = None,
         allow_prose_or_submit: bool = False,
         projected: Mapping[str, object] | None = None,
+        provider: ProviderHandle | None = None,
+        model: str | None = None,
+        model_variant: str | None | Unset = UNSET,
+        prompt_template: PromptTemplate | None = None,
+        prompt: Sequence[PromptContribution] = (),
+        prompt_slots: Mapping[PromptSlot, Sequence[PromptContribution]] | None = None,
+        prompt_layer: PromptLayer | None = None,
         sink: TurnActivitySink | None = None,
         cancel: CancelToken | None = None,
         turn_id: str | None = None,
-    ) -> Turn[Any]:
-        """A turn on this text; nothing happens before it is awaited or iterated.
+        effects: EffectController | None = None,
+        approve: ApproveCallback | None = None,
+        wait_if_busy: float = 0.0,
+        trace_turn_id: str | None = None,
+    ) -> Turn[TurnResult[Any]]: ...
+
+    def turn(self, input: Input, **knobs: Any) -> Turn[TurnResult[Any]]:  # noqa: A002 - the word of the interface
+        """A turn on this input; nothing happens before it is awaited or iterated.
 
         In RLM mode `require_submit` says that the turn ends with a submitted value, with a pydantic model or a JSON
         Schema that it has to fit; `allow_prose_or_submit` lets prose end it as well; `projected` are values to be
-        read lazily under their names, in this turn only. `sink` is given every activity, `cancel` asks the turn to
-        stop, `turn_id` makes its commit idempotent.
+        read lazily under their names, in this turn only.
 
-        Raises TurnError for contradictory options and an empty text, SessionError (session_closed).
+        `provider`, `model`, `model_variant` and the prompt keywords are for this turn, over the session's. `sink` is
+        given every activity, `cancel` asks the turn to stop, `turn_id` makes its commit idempotent, `effects` carries
+        its effects out (inside a workflow's handler; it needs a `turn_id`), `approve` is asked where a tool needs it.
+        Where another turn runs, this one waits `wait_if_busy` seconds for it. `trace_turn_id` is what the turn is
+        called in the trace.
+
+        Raises TurnError for contradictory options, SessionError (session_closed).
         """
-        if self._closed:
-            raise SessionError("session_closed", f"session {self.session_id!r} is closed: open it again")
-        if not text.strip():
-            raise TurnError("empty_input", "a turn needs some text")
-        number = turn_id or self._core.ids.new("turn")
-        options = dict(self._defaults)
-        if require_submit is not None or allow_prose_or_submit:
-            options |= {"require_submit": require_submit, "allow_prose_or_submit": allow_prose_or_submit}
-        if projected is not None:
-            options["turn_projected"] = projected
-        given = options.get("require_submit")
-        message_id = f"m:{number}:input:0"
-        request = TurnRequest(
-            turn_id=number,
-            message=Message(message_id, "user", (Part(f"{message_id}.p0", "text", text),)),
-            policy=self._session.policy,
-            options=options,
-            recorded=_recorded(options),
-            value_type=given if isinstance(given, type) else None,
-        )
-        stream = ActivityStream(number, self._core.runtime.iterator_queue)
-        if sink is not None:
-            stream.add_sink(sink)
-        token = cancel or CancelToken()
+        given = TurnInput.of(input)
+        self._check_open()
+        turn_id = knobs.get("turn_id")
+        if knobs.get("effects") is not None and not turn_id:
+            raise TurnError(
+                "missing_execution_scope_id", "a turn inside a workflow needs a `turn_id` that is the same each time"
+            )
+        request = self._request(turn_id or self._core.ids.new("turn"), given, knobs)
+        return self._turn(request.turn_id, knobs, lambda: _ready(request))
 
-        async def run(stream: ActivityStream, token: CancelToken) -> TurnResult[Any]:
-            return await self._session.run_turn(request, stream, token)
+    def queued_turn(self, **knobs: Any) -> Turn[TurnResult[Any] | None]:
+        """A turn on the input that is queued for one; its result is None where nothing is.
 
-        return Turn(number, run, stream, token)
+        The keywords are those of `turn`.
+        """
+        self._check_open()
+        request = self._request(knobs.get("turn_id") or self._core.ids.new("turn"), TurnInput.empty(), knobs)
+        request = replace(request, queued_only=True)
+        return self._turn(request.turn_id, knobs, lambda: _ready(request))
 
-    async def resume_turn(
-        self,
-        *,
-        projected: Mapping[str, object] | None = None,
-        sink: TurnActivitySink | None = None,
-        cancel: CancelToken | None = None,
-    ) -> Turn[Any]:
+    def resume_turn(self, turn_id: str | None = None, **knobs: Any) -> Turn[TurnResult[Any]]:
         """The turn that a crash has interrupted, to be driven to its end: what the journal has is not done again.
 
-        Its text and how it may end come from the journal, everything that is live is given anew. Raises TurnError
-        (no_suspended_turn) where no turn is unfinished, or the effect host keeps no journal.
+        Its input and how it may end come from the journal; everything that is live (`projected`, `sink`, ...) is given
+        anew. The turn raises TurnError (no_suspended_turn) where no turn is unfinished, another one is, or the effect
+        host keeps no journal.
         """
-        found = await self._session.unfinished_turn()
-        if found is None:
-            raise TurnError("no_suspended_turn", f"session {self.session_id!r} has no unfinished turn to resume")
-        options: dict[str, Any] = dict(found.options) if isinstance(found.options, dict) else {}
-        return self.turn(
-            str(found.given), turn_id=found.turn_id, projected=projected, sink=sink, cancel=cancel, **options
+        self._check_open()
+
+        async def find() -> TurnRequest:
+            found = await self._session.unfinished_turn()
+            if found is None or turn_id not in (None, found.turn_id):
+                which = "no unfinished turn" if turn_id is None else f"no unfinished turn {turn_id!r}"
+                raise TurnError("no_suspended_turn", f"session {self.session_id!r} has {which} to resume")
+            recorded: dict[str, Any] = dict(found.options) if isinstance(found.options, dict) else {}
+            return self._request(found.turn_id, input_of(found.given), recorded | knobs)
+
+        return self._turn("", knobs, find)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise SessionError("session_closed", f"session {self.session_id!r} is closed: open it again")
+
+    def _request(self, turn_id: str, given: TurnInput, knobs: Mapping[str, Any]) -> TurnRequest:
+        """The turn that the keywords ask for. Raises TurnError for those that there are not, ConfigError."""
+        if unknown := sorted(knobs.keys() - _TURN_KNOBS):
+            raise TurnError("contradictory_options", f"a turn takes no keyword {unknown[0]!r}")
+        options = dict(self._defaults)
+        if knobs.get("require_submit") is not None or knobs.get("allow_prose_or_submit"):
+            options["require_submit"] = knobs.get("require_submit")
+            options["allow_prose_or_submit"] = bool(knobs.get("allow_prose_or_submit"))
+        if knobs.get("projected") is not None:
+            options["turn_projected"] = knobs["projected"]
+        wishes = overlay(None, {name: knobs.get(name, UNSET) for name in ("provider", "model", "model_variant")})
+        layer = prompt_layer(
+            knobs.get("prompt_template"), knobs.get("prompt", ()), knobs.get("prompt_slots"), knobs.get("prompt_layer")
+        )
+        required = options.get("require_submit")
+        return TurnRequest(
+            turn_id=turn_id,
+            input=given,
+            policy=self.policy if wishes == SessionSpec() else self._core.policy(wishes.over(self._spec)),
+            layers=() if layer is None else (layer,),
+            options=options,
+            recorded=_recorded(options),
+            value_type=required if isinstance(required, type) else None,
+            approve=knobs.get("approve"),
+            effects=knobs.get("effects"),
+            wait_if_busy=knobs.get("wait_if_busy", 0.0),
+            trace_turn_id=knobs.get("trace_turn_id"),
         )
 
-    async def run(self, text: str, **knobs: Any) -> TurnOutput[Any]:
+    def _turn(self, turn_id: str, knobs: Mapping[str, Any], request: Callable[[], Awaitable[TurnRequest]]) -> Turn[Any]:
+        stream = ActivityStream(turn_id, self._core.runtime.iterator_queue)
+        if knobs.get("sink") is not None:
+            stream.add_sink(knobs["sink"])
+
+        async def run(stream: ActivityStream, token: CancelToken) -> TurnResult[Any] | None:
+            found = await request()
+            stream.turn_id = found.turn_id
+            return await self._session.run_turn(found, stream, token)
+
+        return Turn(run, stream, knobs.get("cancel") or CancelToken(), self._core.loop)
+
+    async def run(self, input: Input, **knobs: Any) -> TurnOutput[Any]:  # noqa: A002 - the word of the interface
         """A turn's result with its activities; see `turn` for the keywords."""
-        return await self.turn(text, **knobs).output()
+        return await self.turn(input, **knobs).output()
+
+    def run_sync(self, input: Input, **knobs: Any) -> TurnOutput[Any]:  # noqa: A002 - the word of the interface
+        """The same, blocking; see `Turn.result_sync`."""
+        turn = self.turn(input, **knobs)
+        return self._core.loop.run(turn.output, turn.cancel)
+
+    async def queue(
+        self,
+        input: Input,  # noqa: A002 - the word of the interface
+        *,
+        id: str | None = None,  # noqa: A002 - the word of the interface
+        source_key: str | None = None,
+        next_turn: bool = False,
+        min_boundary: Boundary = "after_work",
+    ) -> PendingInput:
+        """Store input for the turn that runs, or for the next one; it is stored when this returns.
+
+        The running turn takes it between two steps, with `min_boundary` "before_completion" only when it is about to
+        end; with `next_turn` it does not. The same `source_key` (or `id`) again queues nothing more.
+
+        Raises InvalidInput for images that there are not, IdempotencyConflict where the key was used for other input.
+        """
+        self._check_open()
+        given = TurnInput.of(input)
+        return await self._session.queue(given, id or self._core.ids.new("input"), source_key, next_turn, min_boundary)
+
+    async def cancel_input(self, input_id: str) -> PendingInput | None:
+        """Take queued input back; None once a turn has taken it."""
+        return await self._session.cancel_input(input_id)
+
+    async def queued(self) -> list[PendingInput]:
+        """All input that was ever queued, oldest first, with what has become of it."""
+        return await self._session.list_inputs()
 
     def cancel_running_turns(self, reason: str | None = None) -> int:
         """Ask the running turn to stop; how many there were."""
         return int(self._session.cancel_running(reason))
+
+    async def configure(self, spec: SessionSpec) -> None:
+        """Change which model answers the session, and how often, from the next turn on; stored at once.
+
+        Raises ConfigError for what cannot be, SessionBusyError while a turn runs.
+        """
+        self._check_open()
+        changed = spec.over(self._spec)
+        own = {*self.policy.own, *(name for name in OWN_FIELDS if getattr(spec, name) is not UNSET)}
+        policy = replace(self._core.policy(changed), own=tuple(name for name in OWN_FIELDS if name in own))
+        await self._session.configure(policy, self._core.ids.new("op"))
+        self._spec = changed
+
+    def fork(self, turn: int | str | None = None, *, session_id: str | None = None, **knobs: Any) -> SessionOpener:
+        """A new session from a turn of this one, with its variables of then: `async with session.fork(turn=3) as twin`.
+
+        `turn` as for `LashCore.fork_session`, the other keywords as for `LashCore.session`.
+        """
+
+        async def open_fork() -> LashSession:
+            made = await self._core.fork_session(self.session_id, turn=turn, new_session_id=session_id)
+            return await self._core.session(made, **knobs)
+
+        return SessionOpener(open_fork, self._core)
 
     def read_view(self) -> SessionReadView:
         """The session as it was committed last."""
@@ -130,10 +301,16 @@ class LashSession:
         """What the session has used."""
         return Ledger(self._session.read_view().usage).report()
 
+    async def park(self) -> ParkedSession:
+        """Close the session and keep what it takes to open it again, which is next to nothing."""
+        await self.aclose()
+        return ParkedSession(self.session_id, self._reopen)
+
     async def aclose(self) -> None:
         """Close the session; a turn that runs is asked to stop and waited for."""
         if not self._closed:
             self._closed = True
+            self._core.closed(self)
             await self._session.aclose()
 
     async def __aenter__(self) -> LashSession:
@@ -146,10 +323,11 @@ class LashSession:
 
 
 class SessionOpener:
-    """A session that is opened by `async with` or by `await`; nothing happens before."""
+    """A session that is opened by `async with`, by `await`, or by plain `with`; nothing happens before."""
 
-    def __init__(self, open_session: Callable[[], Awaitable[LashSession]]) -> None:
+    def __init__(self, open_session: Callable[[], Awaitable[LashSession]], core: LashCore) -> None:
         self._open = open_session
+        self._core = core
         self._opened: LashSession | None = None
 
     def __await__(self) -> Generator[Any, None, LashSession]:
@@ -164,6 +342,28 @@ class SessionOpener:
     ) -> None:
         if self._opened is not None:
             await self._opened.aclose()
+
+    def __enter__(self) -> LashSession:
+        return self._core.loop.run(self.__aenter__)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._opened is not None:
+            self._core.loop.run(self._opened.aclose)
+
+
+OWN_FIELDS = ("model", "model_variant", "max_context_tokens", "max_turns")
+"""What a session keeps of the policy that it was given itself."""
+
+_TURN_KNOBS = frozenset(
+    "require_submit allow_prose_or_submit projected provider model model_variant prompt_template prompt prompt_slots "
+    "prompt_layer sink cancel turn_id effects approve wait_if_busy trace_turn_id".split()
+)
+
+
+async def _ready(request: TurnRequest) -> TurnRequest:
+    return request
 
 
 def _recorded(options: Mapping[str, Any]) -> dict[str, JsonValue]:

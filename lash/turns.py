@@ -12,13 +12,14 @@ from lash.runtime.sansio.activity import TurnActivity
 from lash.runtime.tools.cancel import CancelToken
 from lash.runtime.turn.activities import ActivityStream
 from lash.runtime.turn.result import TurnOutput, TurnResult
+from lash.sync import BoundLoop
 
-T = TypeVar("T")
+R_co = TypeVar("R_co", bound="TurnResult[Any] | None", covariant=True)
 
 TurnState = Literal["new", "running", "done"]
 
 
-class Turn(Generic[T]):
+class Turn(Generic[R_co]):
     """A turn that begins when it is first awaited, iterated, or asked for its result.
 
     However often it is awaited, it runs once and gives the same result; what it raises is raised each time. Broken off
@@ -27,17 +28,22 @@ class Turn(Generic[T]):
 
     def __init__(
         self,
-        turn_id: str,
-        run: Callable[[ActivityStream, CancelToken], Awaitable[TurnResult[Any]]],
+        run: Callable[[ActivityStream, CancelToken], Awaitable[R_co]],
         stream: ActivityStream,
         token: CancelToken,
+        loop: BoundLoop,
     ) -> None:
-        self.turn_id = turn_id
         self._run = run
         self._stream = stream
         self._token = token
-        self._task: asyncio.Task[TurnResult[Any]] | None = None
+        self._loop = loop
+        self._task: asyncio.Task[R_co] | None = None
         self._iterated = False
+
+    @property
+    def turn_id(self) -> str:
+        """The turn's id; empty while a turn that is to be resumed has not begun."""
+        return self._stream.turn_id
 
     @property
     def state(self) -> TurnState:
@@ -46,10 +52,10 @@ class Turn(Generic[T]):
             return "new"
         return "done" if self._task.done() else "running"
 
-    def __await__(self) -> Generator[Any, None, TurnResult[T]]:
+    def __await__(self) -> Generator[Any, None, R_co]:
         return self.result().__await__()
 
-    async def result(self) -> TurnResult[T]:
+    async def result(self) -> R_co:
         """The turn's result. Cancelling the first task that waits for it cancels the turn without a commit."""
         begins = self._task is None
         task = self._begin()
@@ -57,11 +63,24 @@ class Turn(Generic[T]):
             return await task
         return await asyncio.shield(task)
 
-    async def output(self) -> TurnOutput[T]:
-        """The result with all activities; TurnError (turn_not_collected) once they are being iterated over."""
+    def result_sync(self) -> R_co:
+        """The same, blocking. Ctrl+C asks the turn to stop and waits for its commit, a second one raises at once.
+
+        Raises TurnError (sync_in_own_loop) besides, where it would wait for its own loop.
+        """
+        return self._loop.run(self.result, self._token.cancel)
+
+    async def output(self) -> TurnOutput[Any]:
+        """The result with all activities.
+
+        Raises TurnError: turn_not_collected once the activities are being iterated over, no_queued_input where the
+        turn was to take queued input and there is none.
+        """
         if self._iterated:
             raise TurnError("turn_not_collected", "the activities of this turn go to its iterator: collect them there")
         result = await self.result()
+        if result is None:
+            raise TurnError("no_queued_input", "nothing is queued for a turn")
         return TurnOutput(result, tuple(self._stream.activities))
 
     def __aiter__(self) -> AsyncIterator[TurnActivity]:
@@ -81,7 +100,7 @@ class Turn(Generic[T]):
         """Ask the turn to stop; callable from any task or thread. It then commits what it has as cancelled."""
         self._token.cancel(reason)
 
-    async def __aenter__(self) -> Turn[T]:
+    async def __aenter__(self) -> Turn[R_co]:
         self._begin()
         return self
 
@@ -92,12 +111,13 @@ class Turn(Generic[T]):
             self._token.cancel("the turn's context was left")
             await asyncio.wait([self._task])
 
-    def _begin(self) -> asyncio.Task[TurnResult[Any]]:
+    def _begin(self) -> asyncio.Task[R_co]:
         if self._task is None:
+            self._loop.bind()
             self._task = asyncio.ensure_future(self._guarded())
         return self._task
 
-    async def _guarded(self) -> TurnResult[Any]:
+    async def _guarded(self) -> R_co:
         try:
             return await self._run(self._stream, self._token)
         finally:

@@ -48,6 +48,9 @@ class InlineEffectHost:
         finally:
             controller.withdraw()
 
+    async def aclose(self) -> None:
+        """Nothing is held between scopes."""
+
 
 class _InlineController:
     """One scope of the host."""

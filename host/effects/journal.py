@@ -24,6 +24,7 @@ import msgpack
 
 from lash.host.effects.inline import check_scope
 from lash.host.sqlite import Database, open_database
+from lash.host.system import RandomIds, SystemClock
 from lash.runtime.errors import EffectError, EffectLeaseLost, EffectReplayMismatch, LashError, StoreCorruption
 from lash.runtime.sansio.values import JsonValue, from_json, to_json
 from lash.runtime.seams.clock import Clock, IdSource
@@ -78,16 +79,16 @@ class JournalEffectHost:
         self,
         path: str | Path,
         *,
-        clock: Clock,
-        ids: IdSource,
         replay: Literal["extend", "strict"] = "extend",
         keep_hours: float | None = 24,
         lease_s: float = LEASE_S,
         order_timeout_s: float = ORDER_TIMEOUT_S,
+        clock: Clock | None = None,
+        ids: IdSource | None = None,
     ) -> None:
         self._path = Path(path)
-        self._clock = clock
-        self._ids = ids
+        self._clock = clock or SystemClock()
+        self._ids = ids or RandomIds()
         self._strict = replay == "strict"
         self._keep_ms = None if keep_hours is None else int(keep_hours * 3_600_000)
         self._lease_s = lease_s
@@ -155,9 +156,10 @@ class JournalEffectHost:
     async def unfinished_turn(self, session_id: str) -> UnfinishedTurn | None:
         """A session's turn that was begun and not sealed."""
 
-        def work(connection: sqlite3.Connection) -> tuple[str, int | None, bytes, bytes] | None:
+        def work(connection: sqlite3.Connection) -> tuple[str, int | None, bytes, bytes, int] | None:
             return connection.execute(
-                "SELECT turn_id, head_revision, input, options FROM effect_scopes "
+                "SELECT turn_id, head_revision, input, options, (SELECT count(*) FROM effect_replay AS effect "
+                "WHERE effect.scope_id=effect_scopes.scope_id AND completion IS NOT NULL) FROM effect_scopes "
                 "WHERE session_id=? AND state<>'sealed' ORDER BY updated_ms LIMIT 1",
                 (session_id,),
             ).fetchone()
@@ -165,8 +167,8 @@ class JournalEffectHost:
         row = await (await self.database()).read(work)
         if row is None:
             return None
-        turn_id, head, given, options = row
-        return UnfinishedTurn(turn_id, head, _json(given), _json(options))
+        turn_id, head, given, options, recorded = row
+        return UnfinishedTurn(turn_id, head, _json(given), _json(options), recorded)
 
     async def aclose(self) -> None:
         """Close the file."""

@@ -155,7 +155,7 @@ class PromptContribution:
         return replace(self, gate=ToolGate(tools, minimum_availability))
 
 
-class Entry:
+class PromptTemplateEntry:
     """What a section consists of."""
 
     @dataclass(frozen=True, slots=True)
@@ -180,67 +180,78 @@ class Entry:
         type: Literal["slot"] = "slot"
 
     @staticmethod
-    def text(content: str) -> Entry.Text:
+    def text(content: str) -> PromptTemplateEntry.Text:
         """Fixed text."""
-        return Entry.Text(content)
+        return PromptTemplateEntry.Text(content)
 
     @staticmethod
-    def builtin(which: PromptBuiltin) -> Entry.Builtin:
+    def builtin(which: PromptBuiltin) -> PromptTemplateEntry.Builtin:
         """A text of the runtime or the mode."""
-        return Entry.Builtin(which)
+        return PromptTemplateEntry.Builtin(which)
 
     @staticmethod
-    def slot(which: PromptSlot) -> Entry.Slot:
+    def slot(which: PromptSlot) -> PromptTemplateEntry.Slot:
         """The contributions to a slot."""
-        return Entry.Slot(which)
+        return PromptTemplateEntry.Slot(which)
 
 
-AnyEntry: TypeAlias = Annotated[Entry.Text | Entry.Builtin | Entry.Slot, Field(discriminator="type")]
+AnyTemplateEntry: TypeAlias = Annotated[
+    PromptTemplateEntry.Text | PromptTemplateEntry.Builtin | PromptTemplateEntry.Slot, Field(discriminator="type")
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class PromptTemplateSection:
     """A part of a prompt under a heading, or under none; left out where it holds nothing."""
 
     title: str | None
-    entries: tuple[AnyEntry, ...]
+    entries: tuple[AnyTemplateEntry, ...]
 
     @staticmethod
-    def titled(title: str, entries: Iterable[AnyEntry]) -> Section:
+    def titled(title: str, entries: Iterable[AnyTemplateEntry]) -> PromptTemplateSection:
         """A section with a heading."""
-        return Section(title, tuple(entries))
+        return PromptTemplateSection(title, tuple(entries))
 
     @staticmethod
-    def untitled(entries: Iterable[AnyEntry]) -> Section:
+    def untitled(entries: Iterable[AnyTemplateEntry]) -> PromptTemplateSection:
         """A section without one."""
-        return Section(None, tuple(entries))
+        return PromptTemplateSection(None, tuple(entries))
 
 
 @dataclass(frozen=True, slots=True)
 class PromptTemplate:
     """The sections of a prompt, in order."""
 
-    sections: tuple[Section, ...]
+    sections: tuple[PromptTemplateSection, ...]
 
-    def __init__(self, sections: Iterable[Section]) -> None:
+    def __init__(self, sections: Iterable[PromptTemplateSection]) -> None:
         object.__setattr__(self, "sections", tuple(sections))
 
 
 DEFAULT_TEMPLATE = PromptTemplate(
     [
-        Section.untitled([Entry.builtin(PromptBuiltin.MAIN_AGENT_INTRO), Entry.slot(PromptSlot.INTRO)]),
-        Section.titled(
-            "Execution", [Entry.builtin(PromptBuiltin.EXECUTION_INSTRUCTIONS), Entry.slot(PromptSlot.EXECUTION)]
+        PromptTemplateSection.untitled(
+            [PromptTemplateEntry.builtin(PromptBuiltin.MAIN_AGENT_INTRO), PromptTemplateEntry.slot(PromptSlot.INTRO)]
         ),
-        Section.titled(
-            "Guidance",
+        PromptTemplateSection.titled(
+            "Execution",
             [
-                Entry.builtin(PromptBuiltin.CORE_GUIDANCE),
-                Entry.slot(PromptSlot.PROJECT_INSTRUCTIONS),
-                Entry.slot(PromptSlot.GUIDANCE),
+                PromptTemplateEntry.builtin(PromptBuiltin.EXECUTION_INSTRUCTIONS),
+                PromptTemplateEntry.slot(PromptSlot.EXECUTION),
             ],
         ),
-        Section.titled("Environment", [Entry.slot(PromptSlot.RUNTIME_CONTEXT), Entry.slot(PromptSlot.ENVIRONMENT)]),
+        PromptTemplateSection.titled(
+            "Guidance",
+            [
+                PromptTemplateEntry.builtin(PromptBuiltin.CORE_GUIDANCE),
+                PromptTemplateEntry.slot(PromptSlot.PROJECT_INSTRUCTIONS),
+                PromptTemplateEntry.slot(PromptSlot.GUIDANCE),
+            ],
+        ),
+        PromptTemplateSection.titled(
+            "Environment",
+            [PromptTemplateEntry.slot(PromptSlot.RUNTIME_CONTEXT), PromptTemplateEntry.slot(PromptSlot.ENVIRONMENT)],
+        ),
     ]
 )
 """What a prompt consists of where no layer says otherwise."""
@@ -344,11 +355,11 @@ def _render(
         pieces: list[str] = []
         for entry in section.entries:
             match entry:
-                case Entry.Text(content=content):
+                case PromptTemplateEntry.Text(content=content):
                     pieces.append(content.strip())
-                case Entry.Builtin(which=which):
+                case PromptTemplateEntry.Builtin(which=which):
                     pieces.append(_builtin(which, execution_instructions, can_ask).strip())
-                case Entry.Slot(which=which):
+                case PromptTemplateEntry.Slot(which=which):
                     pieces += [f"### {title}\n\n{text}" if title else text for title, text in by_slot.get(which, ())]
         pieces = [piece for piece in pieces if piece]
         if pieces and section.title:

@@ -194,18 +194,23 @@ class EffectHost(Protocol):
         """A controller for one scope; LashError missing_execution_scope_id where an id is empty."""
         ...
 
+    async def aclose(self) -> None:
+        """Give resources back; a later use takes them again."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedTurn:
     """A turn that was begun and has no commit yet: what is needed to run it again.
 
-    `head_revision` is the session's when it began.
+    `head_revision` is the session's when it began; `recorded_effects` counts what is not done again.
     """
 
     turn_id: str
     head_revision: int | None
     given: JsonValue
     options: JsonValue
+    recorded_effects: int = 0
 
 
 @runtime_checkable

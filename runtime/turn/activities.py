@@ -32,7 +32,7 @@ class ActivityStream:
     """
 
     def __init__(self, turn_id: str, iterator_queue: int) -> None:
-        self._turn_id = turn_id
+        self.turn_id = turn_id
         self._sinks: list[tuple[TurnActivitySink, list[int]]] = []
         self._seq = 0
         self._lock = asyncio.Lock()
@@ -51,9 +51,9 @@ class ActivityStream:
         """Number an event and hand it on."""
         async with self._lock:
             self._seq += 1
-            number = f"a:{self._turn_id}:{self._seq}"
+            number = f"a:{self.turn_id}:{self._seq}"
             row = correlation_id or _row_of(event) or number
-            activity = TurnActivity(number, row, self._seq, session_id, self._turn_id, self.replaying, event)
+            activity = TurnActivity(number, row, self._seq, session_id, self.turn_id, self.replaying, event)
             self.activities.append(activity)
             for sink, failures in list(self._sinks):
                 await self._give(sink, failures, activity)

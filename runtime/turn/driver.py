@@ -21,7 +21,6 @@ from lash.runtime.sansio.activity import AnyTurnEvent, TurnEvent
 from lash.runtime.sansio.effects import (
     AnyEffect,
     AnyResponse,
-    CheckpointKind,
     Effect,
     ExecFailure,
     PrintedImage,
@@ -30,7 +29,7 @@ from lash.runtime.sansio.effects import (
 )
 from lash.runtime.sansio.llm import Block, LlmRequest, LlmResponse, LlmResult
 from lash.runtime.sansio.machine import TurnMachine
-from lash.runtime.sansio.messages import Message, SessionEventRecord
+from lash.runtime.sansio.messages import SessionEventRecord
 from lash.runtime.sansio.tools import CompletedToolCall, PendingToolCall
 from lash.runtime.sansio.values import JsonValue, from_json, stable_hash, to_json
 from lash.runtime.seams.attachments import AttachmentStore
@@ -48,22 +47,17 @@ from lash.runtime.tools.hooks import CallFrame
 from lash.runtime.turn.activities import ActivityStream
 from lash.runtime.turn.mode import ModeSession, StreamHook, StreamPiece
 from lash.runtime.turn.model_call import ModelCallRun
+from lash.runtime.turn.queued import HeardInput, QueuedInputs
+from lash.runtime.turn.trace_turn import TurnTrace
 
 _log = logging.getLogger("lash.turn")
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointInput:
-    """What was heard at a checkpoint: messages to be kept, and the ids of the queued inputs that they came from."""
-
-    messages: tuple[Message, ...] = ()
-    input_ids: tuple[str, ...] = ()
-
-
-class _Local:
+class LocalWork:
     """An effect's work as the effect host wants it."""
 
     def __init__(self, work: Callable[[], Awaitable[JsonValue]]) -> None:
+        """`work` gives the outcome's value."""
         self._work = work
 
     async def run(self, envelope: EffectEnvelope) -> EffectOutcome:
@@ -74,8 +68,8 @@ class _Local:
 class TurnDriver:
     """Drives one turn of one session to its outcome.
 
-    `refresh` gives prompt, tools and the mode's view as they are now; `hear` what plugins and queued input say at a
-    checkpoint.
+    `refresh` gives prompt, tools and the mode's view as they are now; `queued` the input that waits. `trace` is
+    told what happens.
     """
 
     def __init__(
@@ -95,9 +89,11 @@ class TurnDriver:
         token: CancelToken,
         llm_deadline_s: float | None,
         max_context_tokens: int | None,
+        output_limit: int | None,
         cancel_grace_s: float,
         refresh: Callable[[Sequence[SessionEventRecord]], SurfaceUpdate],
-        hear: Callable[[CheckpointKind], Awaitable[CheckpointInput]],
+        queued: QueuedInputs,
+        trace: TurnTrace,
     ) -> None:
         self._session_id = session_id
         self._turn_id = turn_id
@@ -113,13 +109,14 @@ class TurnDriver:
         self._token = token
         self._llm_deadline_s = llm_deadline_s
         self._max_context_tokens = max_context_tokens
+        self._output_limit = output_limit
         self._cancel_grace_s = cancel_grace_s
         self._refresh = refresh
-        self._hear = hear
+        self._queued = queued
+        self._trace = trace
         self._work: asyncio.Task[AnyResponse] | None = None
         self.tool_calls: list[CompletedToolCall] = []
         self.ran_code = False
-        self.accepted_inputs: list[str] = []
 
     async def run(self) -> None:
         """Take the machine to its end. Raises what the effect host raises, and CancelledError where the task is."""
@@ -186,6 +183,7 @@ class TurnDriver:
             case Effect.LlmCall():
                 return await self._call_model(effect)
             case Effect.ToolCalls():
+                self._trace.at(effect.id, self._machine.mode_iteration)
                 frame = self._frame(effect.id)
                 requests = [ToolRequest(call) for call in effect.calls]
                 results = await self._dispatcher.batch(requests, frame)
@@ -226,9 +224,11 @@ class TurnDriver:
         command: dict[str, JsonValue],
         work: Callable[[], Awaitable[JsonValue]],
     ) -> EffectOutcome:
+        self._trace.at(effect_id, self._machine.mode_iteration)
         envelope = EffectEnvelope(self._invocation(kind, effect_id), {"kind": kind, **command})
-        outcome = await self._controller.execute(envelope, _Local(work))
+        outcome = await self._controller.execute(envelope, LocalWork(work))
         self._stream.replaying = outcome.replayed
+        self._trace.carried_out(replayed=outcome.replayed)
         return outcome
 
     async def _sync(self, effect: Effect.SyncExecutionSurface) -> AnyResponse:
@@ -243,6 +243,8 @@ class TurnDriver:
 
     async def _call_model(self, effect: Effect.LlmCall) -> AnyResponse:
         hook = self._mode.stream_hook()
+        self._trace.at(effect.id, self._machine.mode_iteration)
+        trace = self._trace.model_call(self._provider.kind)
         call = ModelCallRun(
             self._provider,
             self._clock,
@@ -251,6 +253,8 @@ class TurnDriver:
             effect.id,
             self._llm_deadline_s,
             self._max_context_tokens,
+            self._output_limit,
+            trace,
         )
 
         async def work() -> JsonValue:
@@ -260,8 +264,15 @@ class TurnDriver:
             "request": stable_hash(to_json(effect.request)),
             "usage_source": effect.usage_source,
         }
-        outcome = await self._execute("llm_call", effect.id, command, work)
+        try:
+            outcome = await self._execute("llm_call", effect.id, command, work)
+        except BaseException as error:
+            if trace is not None:
+                trace.broken_off(error)
+            raise
         result = from_json(_Result, {"result": outcome.value}).result
+        if trace is not None:
+            trace.ended(result, replayed=outcome.replayed)
         if outcome.replayed and isinstance(result, LlmResponse):
             await self._show_again(result, self._mode.stream_hook(), effect.id)
         return Response.LlmComplete(effect.id, result, text_streamed=True)
@@ -288,6 +299,7 @@ class TurnDriver:
 
     async def _run_code(self, effect: Effect.ExecCode) -> AnyResponse:
         self.ran_code = True
+        self._trace.at(effect.id, self._machine.mode_iteration)
         row = f"code:{effect.id}"
         await self._emit(TurnEvent.CodeBlockStarted(effect.language, effect.code), row)
         shown: list[str] = []
@@ -300,6 +312,7 @@ class TurnDriver:
         port = _ExecPort(self, effect.id)
         began = self._clock.monotonic()
         result = await self._mode.exec_code(effect.code, row, port, emit, self._token, self._machine.events)
+        self._trace.step(self._mode.mode_id, effect.code, result)
         self.tool_calls.extend(port.calls)
         failed = result.message if isinstance(result, ExecFailure) else result.error
         event = TurnEvent.CodeBlockCompleted(
@@ -314,13 +327,16 @@ class TurnDriver:
         return Response.ExecResult(effect.id, result)
 
     async def _checkpoint(self, effect: Effect.Checkpoint) -> AnyResponse:
+        boundary = None if effect.kind == "overflow" else effect.kind
+
         async def work() -> JsonValue:
-            return to_json(await self._hear(effect.kind))
+            return to_json(HeardInput() if boundary is None else await self._queued.take(boundary))
 
         outcome = await self._execute("checkpoint", effect.id, {"checkpoint": effect.kind}, work)
-        heard = from_json(CheckpointInput, outcome.value)
+        heard = from_json(HeardInput, outcome.value)
         if heard.input_ids:
-            self.accepted_inputs.extend(heard.input_ids)
+            if outcome.replayed:
+                await self._queued.take_again(boundary, heard.input_ids)
             await self._emit(TurnEvent.QueuedInputAccepted(effect.kind, heard.input_ids))
         return Response.CheckpointDone(effect.id, heard.messages)
 

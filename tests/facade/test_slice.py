@@ -206,13 +206,19 @@ async def test_a_turn_under_a_journal_repeats_nothing_that_was_recorded(tmp_path
         return JournalEffectHost(tmp_path / "journal.db", clock=SystemClock(), ids=RandomIds())
 
     host = journal()
-    async with core_with(*steps, tools=[note], effect_host=host) as core, core.session("one") as session:
+    async with (
+        core_with(*steps, tools=[note], effect_host=host, **stored(tmp_path / "first")) as core,
+        core.session("one") as session,
+    ):
         first = await session.run("Go.", turn_id="t-1")
     await host.aclose()
     assert calls == ["a", "b"]
     # Another worker, with an empty store, drives the same turn: all answers come from the journal.
     host = journal()
-    async with core_with(tools=[note], effect_host=host) as core, core.session("one") as session:
+    async with (
+        core_with(tools=[note], effect_host=host, **stored(tmp_path / "second")) as core,
+        core.session("one") as session,
+    ):
         again = await session.run("Go.", turn_id="t-1")
     await host.aclose()
     assert calls == ["a", "b"]
@@ -286,9 +292,9 @@ async def test_a_turn_whose_process_was_killed_is_resumed_without_repeating_what
                     break
             finally:
                 await asyncio.sleep(0.05)
-        turn = await session.resume_turn()
-        assert turn.turn_id == "t-1"
+        turn = session.resume_turn()
         result = await turn
+        assert turn.turn_id == "t-1"
         assert result.submitted_value() == ["first", 2]
         assert result.revision == 1
         with pytest.raises(lash.TurnError) as nothing:
