@@ -1,6 +1,7 @@
 # Everything here needs make and Python 3.11 or newer. The rest comes from pip and stays in .venv and .build.
 #
-#   make demo         run a Lashlang program in two processes, over the sources of Python's standard library
+#   make demo         run an agent over the sources of Python's standard library; ARGS="--kill-after 2" kills it midway
+#   make demo-vm      run one program in two processes, without an agent around it
 #   make test         every check: ruff, pyright, the kernel's own tests, pytest
 #   make fmt          format the Python code
 #   make kernel       compile the VM kernel and write the parser tables, if their sources changed
@@ -22,9 +23,12 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 INSTALL := $(PIP) install --no-build-isolation --editable
 BUILD_REQUIREMENTS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])
 
-.PHONY: demo test check fmt kernel bench dist-check clean
+.PHONY: demo demo-vm test check fmt kernel bench dist-check clean
 
 demo: $(VENV)/installed kernel
+	$(PY) examples/agent.py $(ARGS)
+
+demo-vm: $(VENV)/installed kernel
 	$(PY) examples/demo.py
 
 test: $(VENV)/installed-dev kernel

@@ -1,11 +1,12 @@
 """The main demonstration: a question about several megabytes of text, answered by programs that a model writes.
 
-    python examples/agent.py [QUESTION] [--kill-after N] [--folder DIR] [--model NAME] [--base-url URL]
+    python examples/agent.py [QUESTION] [--kill-after N] [--home DIR] [--model NAME] [--base-url URL]
 
 The text is the source of Python's standard library, some twelve million characters of which the model reads only what
 its programs slice, count and search. With ANTHROPIC_API_KEY or OPENAI_API_KEY in the environment, or with --base-url,
-a live model answers; without, a recorded one, and the demo says so. --kill-after N kills the process after its N-th
-tool call, as a crash would, and a second one finishes the turn: what was recorded is not done again.
+a live model answers; without, a recorded one, and the demo says so. --kill-after N kills the process in its N-th tool
+call, as a crash would, and a second one finishes the turn: what was recorded is not done again. The session stays in
+SQLite, where `lash sessions show` finds it.
 """
 
 from __future__ import annotations
@@ -26,13 +27,10 @@ from pydantic import BaseModel
 
 import lash
 from lash import TurnEvent
-from lash.host.effects.journal import JournalEffectHost
-from lash.host.providers import register_all
-from lash.host.stores.attachments import FileAttachmentStore
-from lash.host.stores.sqlite import SqliteSessionStoreFactory
-from lash.host.system import RandomIds, SystemClock
-from lash.runtime.providers.registry import ProviderRegistry, Surroundings
-from lash.testing.scripted import ScriptedProvider, reply
+from lash.durability import JournalEffectHost
+from lash.persistence import FileAttachmentStore, SqliteSessionStoreFactory
+from lash.provider import AnthropicProvider, LlmRequest, OpenAICompatibleProvider, OpenAIProvider, ProviderHandle
+from lash.testing.scripted import ScriptedProvider, Step, reply
 from lashlang import TextSource
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -44,8 +42,11 @@ QUESTION = (
     "coroutines, and which mention DeprecationWarning most? Name the top three of each with their counts."
 )
 LIBRARY = Path(sysconfig.get_paths()["stdlib"])
+SESSION = "research"
 LEASE_S = 3.0
 """How long a killed process keeps its session: short, so that the demo goes on soon."""
+VICTIM = "LASH_DEMO_VICTIM"
+"""Set in the environment of the process that is to be killed."""
 
 
 class Package(BaseModel):
@@ -107,27 +108,26 @@ class Library:
         return [{"path": path, "count": count} for path, count in counts if count]
 
 
-def model(options: argparse.Namespace, turn_begun: bool) -> tuple[lash.ProviderHandle, str]:
+def model(options: argparse.Namespace) -> tuple[ProviderHandle, str]:
     """Who answers, and the name of the model."""
-    kinds: dict[str, dict[str, Any]] = {}
+    name: str
     if options.base_url:
-        key = os.environ.get("OPENAI_COMPATIBLE_API_KEY", "")
-        kinds[options.model or "default"] = {"type": "openai-compatible", "base_url": options.base_url, "api_key": key}
+        name = options.model or "default"
+        provider = OpenAICompatibleProvider(options.base_url, api_key=os.environ.get("OPENAI_COMPATIBLE_API_KEY", ""))
     elif key := os.environ.get("ANTHROPIC_API_KEY"):
-        kinds[options.model or "claude-sonnet-4-6"] = {"type": "anthropic", "api_key": key}
+        name, provider = options.model or "claude-sonnet-4-6", AnthropicProvider(key)
     elif key := os.environ.get("OPENAI_API_KEY"):
-        kinds[options.model or "gpt-5.4"] = {"type": "openai", "api_key": key}
-    if not kinds:
-        say("No key is set: a recorded model answers. Its programs run for real.")
-        # Of a turn that goes on, the journal answers the replies that were recorded.
-        return ScriptedProvider(
-            [reply(text, chunk=24) for text in (REPLIES[2:] if turn_begun else REPLIES)]
-        ), "recorded"
-    registry = ProviderRegistry(Surroundings(clock=SystemClock()))
-    register_all(registry)
-    ((name, spec),) = kinds.items()
+        name, provider = options.model or "gpt-5.4", OpenAIProvider(key)
+    else:
+        say("No key is set, so a recorded model answers. What its programs find is found here and now.")
+        return ScriptedProvider([recorded] * len(REPLIES)), "recorded"
     say(f"{name} answers.")
-    return registry.build(spec), name
+    return provider, name
+
+
+def recorded(request: LlmRequest) -> Step:
+    """What the recorded model says next: one reply for each that the conversation has."""
+    return reply(REPLIES[sum(message.role == "assistant" for message in request.messages)], chunk=24)
 
 
 def say(text: str) -> None:
@@ -136,18 +136,23 @@ def say(text: str) -> None:
 
 
 class Screen:
-    """Shows a turn as it runs."""
+    """Shows a turn as it runs, and of a turn that goes on what comes from the journal."""
+
+    def __init__(self) -> None:
+        self._recorded = False
 
     async def emit(self, activity: lash.TurnActivity) -> None:
         """Show one activity."""
-        again = " (from the journal)" if activity.replayed else ""
+        if activity.replayed != self._recorded:
+            self._recorded = activity.replayed
+            say("\n[from the journal]" if activity.replayed else "\n[from here on for the first time]")
         match activity.event:
             case TurnEvent.AssistantProseDelta(text=text):
                 print(text, end="", file=sys.stderr, flush=True)
             case TurnEvent.CodeBlockStarted(code=code):
                 say("\n" + "\n".join(f"    | {line}" for line in code.splitlines()))
             case TurnEvent.ToolCallCompleted(name=name, args=args, duration_ms=ms):
-                say(f"    * {name} {args}: {ms} ms{again}")
+                say(f"    * {name} {args}: {ms} ms")
             case TurnEvent.CodeOutput(text=text):
                 say(f"    > {text[:160]}")
             case TurnEvent.CodeBlockCompleted(error=str(error)):
@@ -156,71 +161,66 @@ class Screen:
                 return
 
 
-async def answer(options: argparse.Namespace, folder: Path) -> int:
+async def answer(options: argparse.Namespace, home: Path) -> int:
     """Run the turn, or go on with one that was killed."""
-    clock, ids = SystemClock(), RandomIds()
-    host = JournalEffectHost(folder / "journal.db", clock=clock, ids=ids, lease_s=LEASE_S)
     library = Library(options.kill_after)
-    projected = [{"path": path, "text": TextSource(text)} for path, text in library.texts]
-    provider, name = model(options, options.resume)
+    provider, name = model(options)
     core = lash.LashCore.rlm(
         provider=provider,
         model=name,
         max_context_tokens=options.max_context_tokens,
         tools=[library],
-        store=SqliteSessionStoreFactory(folder / "sessions"),
-        attachments=FileAttachmentStore(folder / "attachments"),
-        effect_host=host,
+        store=SqliteSessionStoreFactory(home / "sessions"),
+        attachments=FileAttachmentStore(home / "attachments"),
+        effect_host=JournalEffectHost(home / "journal.db", lease_s=LEASE_S),
         lease=lash.LeaseTimings(ttl_s=LEASE_S, renew_s=LEASE_S / 3),
     )
-    async with core, core.session("research", projected={"sources": as_projection(projected)}) as session:
+    # Each text is read where a program asks for a part of it, and never as a whole.
+    texts = [{"path": path, "text": TextSource(text)} for path, text in library.texts]
+    async with core, core.session(SESSION, projected={"sources": texts}) as session:
         if options.resume:
-            turn = await session.resume_turn(sink=Screen())
+            result = await session.resume_turn(sink=Screen(), wait_if_busy=2 * LEASE_S)
         else:
-            turn = session.turn(options.question, require_submit=Answer, sink=Screen())
-        result = await turn
-        await host.aclose()
+            result = await session.turn(options.question, require_submit=Answer, sink=Screen())
         if not result.is_success():
-            say(f"The turn ended as {result.outcome}")
+            say(f"The turn ended without an answer: {result.outcome}")
             return 1
         print(result.submitted_as(Answer).model_dump_json(indent=2))
         tokens = result.total_usage().total()
-        say(f"Turn {result.turn_id} is stored in {folder}" + (f", {tokens:,} tokens." if tokens else "."))
+        say(f"\nTurn {result.turn_index} is stored{f'; it took {tokens:,} tokens' if tokens else ''}. See it with")
+        say(f"    LASH_HOME={home} lash sessions show {SESSION}")
         return 0
-
-
-def as_projection(values: list[dict[str, Any]]) -> Any:
-    """The texts as one value whose parts are read lazily."""
-    from lashlang import JsonSource
-
-    return JsonSource(values)
 
 
 def main() -> int:
     """Answer the question; 1 where the turn did not end with an answer."""
     parser = argparse.ArgumentParser(description="Ask a question about the sources of Python's standard library.")
     parser.add_argument("question", nargs="?", default=QUESTION)
-    parser.add_argument("--kill-after", metavar="N", type=int, help="die at the N-th tool call, then resume")
-    parser.add_argument("--folder", metavar="DIR", type=Path, help="where the session is kept")
+    parser.add_argument(
+        "--kill-after", metavar="N", type=int, help="die in the N-th tool call; a second process resumes"
+    )
+    parser.add_argument("--home", metavar="DIR", type=Path, help="where the session is kept (default: a new folder)")
     parser.add_argument("--model", metavar="NAME")
     parser.add_argument("--base-url", metavar="URL", help="an OpenAI-compatible endpoint")
     parser.add_argument("--max-context-tokens", metavar="N", type=int, default=200_000)
-    parser.add_argument("--resume", action="store_true", help="go on with the turn that was killed in --folder")
+    parser.add_argument("--resume", action="store_true", help="go on with the turn that was killed in --home")
     options = parser.parse_args()
-    folder: Path = options.folder or Path(tempfile.mkdtemp(prefix="lash-demo-"))
-    if options.kill_after and not options.resume:
-        command = [sys.executable, __file__, options.question, "--folder", str(folder), "--kill-after"]
-        if options.model:
-            command += ["--model", options.model]
-        if os.environ.get("LASH_DEMO_CHILD") != "1":
-            environment = os.environ | {"LASH_DEMO_CHILD": "1"}
-            died = subprocess.run([*command, str(options.kill_after)], env=environment, check=False)
-            if died.returncode != -signal.SIGKILL:
-                return died.returncode
-            say("\n--- the process was killed; a second one goes on ---\n")
-            options.kill_after, options.resume = None, True
-    return asyncio.run(answer(options, folder))
+    home: Path = options.home or Path(tempfile.mkdtemp(prefix="lash-demo-"))
+    if options.kill_after is None:
+        return asyncio.run(answer(options, home))
+    if os.environ.get(VICTIM):
+        return asyncio.run(answer(options, home))
+    command = [sys.executable, __file__, *sys.argv[1:], "--home", str(home)]
+    died = subprocess.run(command, env=os.environ | {VICTIM: "1"}, check=False)
+    if died.returncode != -signal.SIGKILL:
+        return died.returncode
+    say("\n--- That process is dead. A second one goes on. ---\n")
+    options.kill_after, options.resume = None, True
+    return asyncio.run(answer(options, home))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except lash.LashError as problem:
+        sys.exit(f"agent.py: {problem}")

@@ -1,8 +1,30 @@
-"""Model providers: the handle that a core is given, the registry of kinds, and what is known of models."""
+"""Model providers: a handle for each kind of endpoint, the registry that builds them from configuration, and what is
+known of models."""
 
 from lash.host.providers import register_all
+from lash.host.providers.anthropic import AnthropicProvider
+from lash.host.providers.command import CommandProvider, FilesProvider
+from lash.host.providers.openai_chat import OpenAICompatibleProvider
+from lash.host.providers.openai_responses import OpenAIProvider
 from lash.runtime.providers.handle import ProviderHandle
 from lash.runtime.providers.models import ModelCatalog, ModelInfo
+from lash.runtime.providers.options import ProviderOptions
 from lash.runtime.providers.registry import ProviderRegistry, Surroundings
+from lash.runtime.sansio.llm import LlmRequest, LlmResponse
 
-__all__ = ["ModelCatalog", "ModelInfo", "ProviderHandle", "ProviderRegistry", "Surroundings", "register_all"]
+__all__ = [
+    "AnthropicProvider",
+    "CommandProvider",
+    "FilesProvider",
+    "LlmRequest",
+    "LlmResponse",
+    "ModelCatalog",
+    "ModelInfo",
+    "OpenAICompatibleProvider",
+    "OpenAIProvider",
+    "ProviderHandle",
+    "ProviderOptions",
+    "ProviderRegistry",
+    "Surroundings",
+    "register_all",
+]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
+import lash
 import lashlang
+from lash.testing.scripted import ScriptedProvider
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -87,8 +91,32 @@ def test_the_program_in_the_readme_counts_words() -> None:
     assert value["failed"] == ["json/missing: 'json/missing'"]
 
 
-def test_the_python_in_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (source,) = readme_blocks("python")
+async def test_the_agent_in_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Report(BaseModel):
+        late: list[str]
+
+    @lash.tool
+    async def lookup_order(order: str) -> str:
+        """The state of an order."""
+        return {"A-17": "late", "A-18": "shipped"}[order]
+
+    program = """
+    states = { "A-17": (call lookup_order { order: "A-17" })?, "A-18": (call lookup_order { order: "A-18" })? }
+    submit { late: [id for id in keys(states) if states[id] == "late"] }
+    """
+    source, _ = readme_blocks("python")
+    provider = ScriptedProvider([f"```lashlang\n{program}```"])
+    names = {"provider": provider, "lookup_order": lookup_order, "Report": Report}
+    monkeypatch.chdir(tmp_path)
+    code = compile(source, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    await eval(code, names)
+    assert capsys.readouterr().out == "late=['A-17']\n"
+
+
+def test_the_machine_in_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    _, source = readme_blocks("python")
     exec(compile(source, "README.md", "exec"), {"__name__": "readme"})
     shown = capsys.readouterr().out
     assert "submitted user 0, user 1, user 2" in shown

@@ -23,12 +23,21 @@ found = parallel {
 print { raised: len(found.raised), coroutines: len(found.coroutines), deprecated: len(found.deprecated) }
 print slice(sort_by(found.raised, "count", true), 0, 3)
 ```""",
+    """Before I count on these figures I read one of the places: the file with the most hits, around its first one.
+
+```lashlang
+top = sort_by(found.raised, "count", true)[0]
+file = [f for f in sources if f.path == top.path][0]
+at = find(file.text, "raise NotImplementedError")
+print format("{}, character {:,} of {:,}:", file.path, at, len(file.text))
+print slice(file.text, at - 120, at + 40)
+```""",
     """Now the package of each file, and the totals.
 
 ```lashlang
-fn_names = ["raised", "coroutines", "deprecated"]
+topics = ["raised", "coroutines", "deprecated"]
 totals = {}
-for name in fn_names {
+for name in topics {
   by_package = {}
   for hit in found[name] {
     package = split(hit.path, "/")[0]
@@ -36,7 +45,7 @@ for name in fn_names {
   }
   totals[name] = slice(sort_by(items(by_package), 1, true), 0, 3)
 }
-answer = [{ topic: name, packages: [{ name: p[0], count: p[1] } for p in totals[name]] } for name in fn_names]
+answer = [{ topic: name, packages: [{ name: p[0], count: p[1] } for p in totals[name]] } for name in topics]
 submit { files: len(sources), topics: answer, note: format("largest file: {}", largest[0].path) }
 ```""",
 ]

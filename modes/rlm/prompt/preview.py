@@ -10,7 +10,8 @@ import json
 from collections.abc import Iterator
 from typing import cast
 
-from lashlang.projection import Projected
+from lashlang.projection import Projected, Projection
+from lashlang.textsource import TextSource
 from lashlang.values import Image, Value
 
 PREVIEW_BYTES = 1024
@@ -78,7 +79,7 @@ def _least_size(value: Value, most: int) -> int:
                 size += sum(map(len, fields))
                 stack += fields.values()
         else:
-            size += most + 1 if isinstance(item, Projected) else 1
+            size += most + 1 if isinstance(item, Projected | Projection) else 1
     return size
 
 
@@ -99,6 +100,10 @@ def _brief(value: Value, levels: int) -> str:
         return f"{{{', '.join(_fields(fields, levels))}}}" if levels > 0 or not fields else f"{{… {len(fields)}}}"
     if isinstance(value, Projected):
         return f"<{_quoted(value.name, LONGEST_TEXT)[1:-1]}, not read>"
+    if isinstance(value, TextSource):
+        return f"<text, {value.len()} characters>"
+    if isinstance(value, Projection):
+        return "<read lazily>"
     return json.dumps(value, default=_image)
 
 

@@ -1,0 +1,458 @@
+"""A turn that dies at every boundary and is driven again by another worker (runtime.md 16, item 4).
+
+The turn has three model calls, a call, a wave of five (a success, a failure, a cancellation, a slow one, one that is
+tried again), a loop of two calls, and a plugin whose counter is moved by tools, checkpoints and the hooks of the turn.
+
+`WatchedHost` says of every effect when it is asked for, when it has run and when it is recorded. There a process is
+killed (`python -m tests.facade.crash` does it at every boundary), or a `photograph` is taken: a copy of what is stored
+at that moment, which is what a killed process leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import lash
+from lash import TurnEvent
+from lash.durability import (
+    DurabilityTier,
+    EffectController,
+    EffectEnvelope,
+    EffectOutcome,
+    ExecutionScope,
+    JournalEffectHost,
+    LocalExecutor,
+)
+from lash.host.system import SystemClock
+from lash.persistence import FileAttachmentStore, SqliteSessionStoreFactory
+from lash.runtime.plugins.contract import PluginFactory, PluginSessionContext, SessionPlugin
+from lash.runtime.plugins.registrar import PluginRegistrar
+from lash.runtime.plugins.snapshot import PluginSnapshotMeta, SnapshotReader, SnapshotWriter
+from lash.runtime.sansio.llm import LlmRequest
+from lash.runtime.sansio.usage import TokenUsage
+from lash.runtime.sansio.values import JsonValue, to_json
+from lash.runtime.seams.effects import UnfinishedTurn
+from lash.runtime.tools.definition import ToolRetryPolicy
+from lash.testing.activities import check_activities
+from lash.testing.scripted import ScriptedProvider, Step, reply
+
+LATER_MS = 120_000
+"""How much later the second worker comes: when every lease of the first one has lapsed."""
+
+CODE = (
+    "base = (call add { n: 1 })?\n"
+    "rs = parallel { (call add { n: 2 })?, call fail {}, call stop {}, (call slow { n: 3 })?, (call flaky { n: 4 })? }\n"
+    "print [base, rs]",
+    "total = 0\nfor n in [5, 6] {\n  total = total + (call add { n: n })?\n}\nprint total",
+    "submit { base: base, rs: rs, total: total }",
+)
+PER_CALL = TokenUsage(100, 10)
+
+When = Literal["asked", "ran", "recorded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A boundary: an effect's replay key, or a step of the commit, and when."""
+
+    key: str
+    when: str
+
+    def __str__(self) -> str:
+        return f"{self.when} {self.key}"
+
+
+At = Callable[[Moment], None]
+
+
+def nothing(moment: Moment) -> None:
+    """What happens at a boundary where nothing is to happen."""
+
+
+class WatchedHost:
+    """A journal that calls `at` at every boundary, and notes in `ran` which effects it had carried out."""
+
+    durability = DurabilityTier.DURABLE
+
+    def __init__(self, journal: JournalEffectHost, at: At) -> None:
+        self.journal = journal
+        self.ran: list[str] = []
+        self._at = at
+
+    @asynccontextmanager
+    async def _scoped(self, scope: ExecutionScope) -> AsyncGenerator[EffectController]:
+        async with self.journal.scoped(scope) as inner:
+            yield _Watched(inner, self)
+
+    def scoped(self, scope: ExecutionScope) -> AbstractAsyncContextManager[EffectController]:
+        return self._scoped(scope)
+
+    def at(self, key: str, when: str) -> None:
+        self._at(Moment(key, when))
+
+    async def begin_turn(self, scope: ExecutionScope, head: int | None, given: JsonValue, options: JsonValue) -> None:
+        await self.journal.begin_turn(scope, head, given, options)
+
+    async def seal_turn(self, scope: ExecutionScope) -> None:
+        self.at("turn", "unsealed")
+        await self.journal.seal_turn(scope)
+
+    async def unfinished_turn(self, session_id: str) -> UnfinishedTurn | None:
+        return await self.journal.unfinished_turn(session_id)
+
+    async def aclose(self) -> None:
+        await self.journal.aclose()
+
+
+class _Watched:
+    """A controller with the boundaries of its effects."""
+
+    durability = DurabilityTier.DURABLE
+
+    def __init__(self, inner: EffectController, host: WatchedHost) -> None:
+        self._inner = inner
+        self._host = host
+        self.scope = inner.scope
+        self.await_event_key = inner.await_event_key
+        self.await_event = inner.await_event
+        self.resolve_event = inner.resolve_event
+
+    async def execute(self, envelope: EffectEnvelope, local: LocalExecutor) -> EffectOutcome:
+        if envelope.composite:
+            return await self._inner.execute(envelope, local)
+        key = envelope.invocation.replay_key
+        outcome = await self._inner.execute(envelope, _Local(local, key, self._host))
+        if not outcome.replayed:
+            self._host.at(key, "recorded")
+        return outcome
+
+
+class _Local:
+    """An effect's work between two boundaries."""
+
+    def __init__(self, inner: LocalExecutor, key: str, host: WatchedHost) -> None:
+        self._inner = inner
+        self._key = key
+        self._host = host
+
+    async def run(self, envelope: EffectEnvelope) -> EffectOutcome:
+        self._host.at(self._key, "asked")
+        self._host.ran.append(self._key)
+        outcome = await self._inner.run(envelope)
+        self._host.at(self._key, "ran")
+        return outcome
+
+
+class LaterClock(SystemClock):
+    """The time some while from now."""
+
+    def now_ms(self) -> int:
+        return super().now_ms() + LATER_MS
+
+
+class CountingPlugin(SessionPlugin):
+    """Counts the hooks that ran, as its state."""
+
+    id = "counter"
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def register(self, reg: PluginRegistrar) -> None:
+        reg.turn().before(lambda _: self._count("before"))
+        reg.turn().checkpoint(lambda _: self._count("checkpoint"))
+        reg.turn().after(lambda _: self._count("after"))
+        reg.tool_calls().after(lambda context: self._count(context.call.tool))
+
+    def _count(self, what: str) -> None:
+        self.counts[what] += 1
+
+    def snapshot_revision(self) -> int:
+        return self.counts.total()
+
+    def snapshot(self, w: SnapshotWriter) -> PluginSnapshotMeta:
+        return PluginSnapshotMeta(self.version, dict(self.counts))
+
+    def restore(self, meta: PluginSnapshotMeta, r: SnapshotReader) -> None:
+        assert isinstance(meta.state, dict)
+        self.counts = Counter({key: int(str(value)) for key, value in meta.state.items()})
+
+
+class CountingFactory(PluginFactory):
+    """Makes them, and knows the last one."""
+
+    id = "counter"
+
+    def __init__(self) -> None:
+        self.made = CountingPlugin()
+
+    def build(self, ctx: PluginSessionContext) -> SessionPlugin:
+        self.made = CountingPlugin()
+        return self.made
+
+
+class Tools:
+    """The tools of the turn."""
+
+    def __init__(self) -> None:
+        self._failed = False
+
+    @lash.tool
+    async def add(self, n: int) -> int:
+        """Add ten."""
+        return n + 10
+
+    @lash.tool
+    async def fail(self) -> int:
+        """Fail."""
+        raise lash.ToolError("no luck")
+
+    @lash.tool
+    async def stop(self) -> int:
+        """Be cancelled."""
+        raise asyncio.CancelledError
+
+    @lash.tool
+    async def slow(self, n: int) -> int:
+        """Take a while."""
+        for _ in range(50):
+            await asyncio.sleep(0)
+        return n
+
+    @lash.tool(retry=ToolRetryPolicy.safe(3, 0, 0))
+    async def flaky(self, n: int) -> int:
+        """Work the second time."""
+        self._failed = not self._failed
+        if self._failed:
+            raise lash.ToolError("not yet", retry="safe")
+        return n
+
+
+def said_so_far(request: LlmRequest) -> int:
+    """How many of the turn's programs the model sees that it has written."""
+    text = str(to_json(request))
+    return sum(repr(code)[1:-1] in text for code in CODE)
+
+
+def answers(request: LlmRequest) -> Step:
+    """What the model says next, whatever was said by another process before."""
+    code = CODE[said_so_far(request)]
+    return reply(f"Step.\n```lashlang\n{code}\n```", usage=PER_CALL)
+
+
+class TurnCommits:
+    """Tells the boundaries of a turn's commit from those of other writes."""
+
+    def __init__(self, at: At) -> None:
+        self._at = at
+        self._inside = False
+
+    def reached(self, name: str) -> None:
+        """A failpoint of the store."""
+        self._inside = self._inside or name == "stamp_write"
+        if self._inside and name in ("stamp_write", "commit", "committed"):
+            self._at(Moment("store", name))
+        if name == "committed":
+            self._inside = False
+
+
+@dataclass(slots=True)
+class World:
+    """A worker with its session."""
+
+    session: lash.LashSession
+    host: WatchedHost
+    model: ScriptedProvider
+    plugin: CountingFactory
+    folder: Path
+
+
+@asynccontextmanager
+async def world(
+    folder: Path, at: At = nothing, *, later: bool = False, model: Callable[[LlmRequest], Step] = answers
+) -> AsyncGenerator[World]:
+    """A worker on the stores below a folder; `later` is one that comes when the first one is long dead."""
+    clock = LaterClock() if later else SystemClock()
+    stores = SqliteSessionStoreFactory(
+        folder / "sessions", clock=clock, synchronous="NORMAL", failpoint=TurnCommits(at).reached
+    )
+    host = WatchedHost(JournalEffectHost(folder / "journal.db", clock=clock), at)
+    plugin, provider = CountingFactory(), ScriptedProvider([model] * 20)
+    core = lash.LashCore.rlm(
+        provider=provider,
+        model="m",
+        max_context_tokens=100_000,
+        store=stores,
+        attachments=FileAttachmentStore(folder / "attachments"),
+        effect_host=host,
+        tools=[Tools()],
+        plugins=[plugin],
+        clock=clock,
+    )
+    async with core, core.session("one") as session:
+        yield World(session, host, provider, plugin, folder)
+
+
+# --- what a dead process leaves ------------------------------------------------------------------------
+
+
+def databases(folder: Path) -> list[Path]:
+    """The database files below a folder, relative to it."""
+    return sorted(path.relative_to(folder) for path in folder.rglob("*") if path.suffix == ".db")
+
+
+def photograph(folder: Path, into: Path) -> None:
+    """Copy what is committed in every database below `folder`: what a process killed now would leave."""
+    for name in databases(folder):
+        (into / name).parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(folder / name)) as source, closing(sqlite3.connect(into / name)) as copy:
+            source.backup(copy)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What lies in the stores below a folder, read past lash."""
+
+    commits: tuple[tuple[str, str], ...]
+    revision: int | None
+    nodes: int
+    ledger: int
+    recorded: frozenset[str]
+
+    @staticmethod
+    def read(folder: Path) -> Stored:
+        """Look at the session file and the journal."""
+        commits: list[tuple[str, str]] = []
+        revision, nodes, ledger, recorded = None, 0, 0, frozenset[str]()
+        for name in databases(folder):
+            with closing(sqlite3.connect(folder / name)) as file:
+                if name.name == "journal.db":
+                    rows = file.execute("SELECT replay_key FROM effect_replay WHERE status='completed'")
+                    recorded = frozenset(str(key) for (key,) in rows)
+                    continue
+                commits += file.execute("SELECT turn_id, commit_hash FROM turn_commits ORDER BY turn_id").fetchall()
+                head = file.execute("SELECT head_revision FROM session_head").fetchone()
+                revision = None if head is None else head[0]
+                (nodes,) = file.execute("SELECT count(*) FROM graph_nodes").fetchone()
+                (ledger,) = file.execute("SELECT coalesce(sum(input + output), 0) FROM usage_deltas").fetchone()
+        return Stored(tuple(commits), revision, nodes, ledger, recorded)
+
+
+# --- what a turn came to -------------------------------------------------------------------------------
+
+TIMES = frozenset({"duration_ms", "timestamp_ms"})
+
+
+def timeless(value: JsonValue) -> JsonValue:
+    """The value without times."""
+    if isinstance(value, list):
+        return [timeless(item) for item in value]
+    if isinstance(value, dict):
+        return {key: timeless(item) for key, item in value.items() if key not in TIMES}
+    return value
+
+
+def shape(activities: Sequence[lash.TurnActivity]) -> list[Any]:
+    """The activities without what a replay may change: ids, times, how text was cut, beginnings of tool calls.
+
+    Calls of one wave may complete in any order.
+    """
+    shown: list[Any] = []
+    wave: list[Any] = []
+    for activity in activities:
+        event, row = activity.event, activity.correlation_id
+        if isinstance(event, TurnEvent.ToolCallStarted):
+            continue
+        if isinstance(event, TurnEvent.ToolCallCompleted):
+            wave.append((row, timeless(to_json(event))))
+            continue
+        shown += sorted(wave, key=str)
+        wave.clear()
+        if isinstance(event, TurnEvent.AssistantProseDelta):
+            if shown and shown[-1][0] == row:
+                shown[-1] = (row, shown[-1][1] + event.text)
+            else:
+                shown.append((row, event.text))
+        else:
+            own_row = row if not row.startswith("a:") else ""
+            shown.append((own_row, timeless(to_json(event))))
+    return shown
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a turn came to for a host, and for the store."""
+
+    value: Any
+    outcome: Any
+    shape: list[Any]
+    usage: TokenUsage
+    counts: dict[str, int]
+    history: list[JsonValue]
+    commits: tuple[tuple[str, str], ...]
+    revision: int | None
+    ledger: int
+
+
+async def seen(place: World, output: lash.TurnOutput[Any]) -> Seen:
+    """Gather it."""
+    result, stored = output.result, Stored.read(place.folder)
+    return Seen(
+        value=result.submitted_value(),
+        outcome=result.outcome,
+        shape=shape(output.activities),
+        usage=result.usage,
+        counts=dict(place.plugin.made.counts),
+        history=[timeless(to_json(node)) for node in place.session.read_view().active_events],
+        commits=stored.commits,
+        revision=result.revision,
+        ledger=stored.ledger,
+    )
+
+
+TURN_ID = "t-1"
+
+
+async def undisturbed(folder: Path, at: At = nothing) -> tuple[Seen, list[str]]:
+    """The turn when nothing goes wrong, and the effects it had."""
+    async with world(folder, at) as place:
+        output = await place.session.turn("Go.", turn_id=TURN_ID).output()
+        check_activities(output.activities)
+        return await seen(place, output), place.host.ran
+
+
+async def driven_again(folder: Path, wanted: Seen, effects: Sequence[str]) -> list[str]:
+    """Drive the turn that a dead worker has left below `folder`; what is wrong then, in sentences."""
+    before = Stored.read(folder)
+    wrong: list[str] = []
+    async with world(folder, later=True) as place:
+        output = await place.session.resume_turn().output()
+        found = await seen(place, output)
+        ran = place.host.ran
+    try:
+        check_activities(output.activities)
+    except AssertionError as error:
+        wrong.append(str(error))
+    if again := before.recorded & set(ran):
+        wrong.append(f"effects that were recorded ran again: {sorted(again)}")
+    if len(ran) != len(set(ran)) or before.recorded | set(ran) != set(effects):
+        wrong.append(f"other effects ran than the turn has: {sorted(ran)}")
+    wrong += [
+        f"{name}: wanted {getattr(wanted, name)!r}, found {getattr(found, name)!r}"
+        for name in Seen.__slots__
+        if getattr(wanted, name) != getattr(found, name)
+    ]
+    return wrong
