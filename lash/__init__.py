@@ -17,12 +17,14 @@ from lashlang._version import __version__
 if TYPE_CHECKING:
     from lash.config import UNSET, ModeId, ModePreset, RuntimeConfig, Unset
     from lash.core import CoreStats, LashCore
+    from lash.plugins import PluginStack
     from lash.runtime.errors import (
         AttachmentError,
         CheckpointNotKept,
         ConfigError,
         EffectError,
         LashError,
+        PluginError,
         SessionBusyError,
         SessionError,
         StoreError,
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
     from lash.runtime.tools.context import ToolContext, ToolProgress
     from lash.runtime.tools.decorator import Tool, tool
     from lash.runtime.tools.result import ToolError, ToolResult
-    from lash.runtime.turn.activities import TurnActivitySink
+    from lash.runtime.turn.activities import BufferedSink, TurnActivitySink
     from lash.runtime.turn.inputs import ImageBlob, ImageRef, InputItem, InvalidInput, Text, TurnInput
     from lash.runtime.turn.result import TurnOutput, TurnResult
     from lash.runtime.turn.session import LeaseTimings
@@ -61,9 +63,10 @@ _WHERE = {
     "lash.config": "UNSET ModeId ModePreset RuntimeConfig Unset",
     "lash.core": "CoreStats LashCore",
     "lash.runtime.errors": (
-        "AttachmentError CheckpointNotKept ConfigError EffectError LashError SessionBusyError "
+        "AttachmentError CheckpointNotKept ConfigError EffectError LashError PluginError SessionBusyError "
         "SessionError StoreError TurnError UnknownTurn"
     ),
+    "lash.plugins": "PluginStack",
     "lash.runtime.providers.handle": "ProviderHandle",
     "lash.runtime.providers.models": "ModelInfo",
     "lash.runtime.sansio.activity": "PendingApproval TurnActivity TurnEvent",
@@ -79,7 +82,7 @@ _WHERE = {
     "lash.runtime.tools.context": "ToolContext ToolProgress",
     "lash.runtime.tools.decorator": "Tool tool",
     "lash.runtime.tools.result": "ToolError ToolResult",
-    "lash.runtime.turn.activities": "TurnActivitySink",
+    "lash.runtime.turn.activities": "BufferedSink TurnActivitySink",
     "lash.runtime.turn.inputs": "ImageBlob ImageRef InputItem InvalidInput Text TurnInput",
     "lash.runtime.turn.result": "TurnOutput TurnResult",
     "lash.runtime.turn.session": "LeaseTimings",
@@ -93,6 +96,7 @@ __all__ = [
     "UNSET",
     "Approve",
     "AttachmentError",
+    "BufferedSink",
     "CancelToken",
     "CheckpointNotKept",
     "ConfigError",
@@ -114,6 +118,8 @@ __all__ = [
     "ParkedSession",
     "PendingApproval",
     "PendingInput",
+    "PluginError",
+    "PluginStack",
     "PromptBuiltin",
     "PromptContribution",
     "PromptLayer",

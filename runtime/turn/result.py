@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel
 
@@ -47,7 +47,8 @@ class TurnResult(Generic[T]):
     """A turn that was recorded; `revision` is None where nothing was committed (refused input).
 
     `usage` are the turn's own model calls, `children_usage` those made on its behalf, by source and model.
-    `partial_value` is what a stopped program had so far, where the mode keeps one.
+    `partial_value` is what a stopped program had so far, where the mode keeps one. `turns` are the links before this
+    one, each in its own session, of a turn that was handed on.
     """
 
     outcome: AnyTurnOutcome
@@ -62,11 +63,16 @@ class TurnResult(Generic[T]):
     tool_calls: tuple[CompletedToolCall, ...] = ()
     errors: tuple[TurnIssue, ...] = ()
     partial_value: JsonValue = None
+    turns: tuple[TurnResult[Any], ...] = ()
     value_type: type[T] | None = field(default=None, compare=False)
 
     def total_usage(self) -> TokenUsage:
         """All tokens of the turn, each once."""
         return sum((entry.usage for entry in self.children_usage), self.usage)
+
+    def handoff_count(self) -> int:
+        """How often the turn was handed on."""
+        return len(self.turns)
 
     def is_success(self) -> bool:
         """Whether the turn reached its end."""
@@ -114,7 +120,36 @@ class TurnResult(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class TurnOutput(Generic[T]):
-    """A turn's result with all its activities, in order."""
+    """A turn's result with all its activities, in order; what is asked of a result can be asked of it."""
 
     result: TurnResult[T]
     activities: Sequence[TurnActivity]
+
+    @property
+    def value(self) -> T:
+        """See `TurnResult.value`."""
+        return self.result.value
+
+    def total_usage(self) -> TokenUsage:
+        """See `TurnResult.total_usage`."""
+        return self.result.total_usage()
+
+    def is_success(self) -> bool:
+        """See `TurnResult.is_success`."""
+        return self.result.is_success()
+
+    def assistant_message(self) -> str | None:
+        """See `TurnResult.assistant_message`."""
+        return self.result.assistant_message()
+
+    def submitted_value(self) -> JsonValue:
+        """See `TurnResult.submitted_value`."""
+        return self.result.submitted_value()
+
+    def submitted_as(self, model: type[M]) -> M:
+        """See `TurnResult.submitted_as`."""
+        return self.result.submitted_as(model)
+
+    def tool_value(self) -> JsonValue:
+        """See `TurnResult.tool_value`."""
+        return self.result.tool_value()
