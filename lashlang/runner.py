@@ -165,6 +165,7 @@ class _Run:
         "_direct",
         "_host",
         "_inline",
+        "_keeps_projections",
         "_landed",
         "_left",
         "_one_at_a_time",
@@ -182,6 +183,7 @@ class _Run:
         self._one_at_a_time = bounds.one_at_a_time
         self._stopping = False
         self._host = host
+        self._keeps_projections: bool = getattr(host, "keeps_projections", False)
         self._inline = True
         self._tasks: dict[int, asyncio.Task[Response]] = {}
         self._landed: deque[int] = deque()
@@ -323,6 +325,7 @@ class _Run:
     async def _perform(self, request: Request, has_projections: bool) -> Response:
         """Answer one request; what a tool raises is the request's failure."""
         host = self._host
+        has_projections = has_projections and not self._keeps_projections
         try:
             if isinstance(request, Call):
                 args = await self._read_args(request.args) if has_projections else request.args

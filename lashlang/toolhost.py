@@ -36,7 +36,11 @@ class ToolFailure(LashlangError):
 
 
 class ToolHost(Protocol):
-    """What answers requests. Every method returns the value, or raises: `ToolFailure`, or anything else as its text."""
+    """What answers requests. Every method returns the value, or raises: `ToolFailure`, or anything else as its text.
+
+    Projected values in the arguments of tools are read first. A host with an attribute `keeps_projections` that is true
+    gets them as they are (`Projected`); only the asyncio runner asks for it.
+    """
 
     async def call(self, name: str, args: dict[str, Value]) -> Value:
         """`call name { … }`: run the tool to its end."""

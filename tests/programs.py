@@ -27,7 +27,11 @@ TOOLS: dict[str, list[dict[str, Any]]] = {
 }
 """Scripted tools every program can use."""
 
-PROJECTED: dict[str, Any] = {"input": {"n": 2, "items": ["a", "b"], "text": "one\ntwo\r\n\nthree"}, "fixed": [3, 1, 2]}
+PROJECTED: dict[str, Any] = {
+    "input": {"n": 2, "items": ["a", "b"], "text": "one\ntwo\r\n\nthree"},
+    "fixed": [3, 1, 2],
+    "task": {"handle": "one of before", "id": "h1"},
+}
 """Inline projections every program sees."""
 
 NUMBERS_TEXT = [
@@ -319,8 +323,20 @@ class Generator:
         handle = f"h{self.scope.counter}"
         self.scope.counter += 1
         tool = self.pick(["get", "fail", "once", "missing"])
-        result = self.pick([f"await {handle}", f"await [{handle}, 1]", f"await {handle}?"])
-        return f"{handle} = start call {tool} {{ n: {self.expression('number', 2)} }}\nprint {result}"
+        result = self.pick([
+            lambda: f"print await {handle}",
+            lambda: f"print await [{handle}, 1]",
+            lambda: f"print await {handle}?",
+            lambda: f"print await {{ a: {handle}, b: task }}",
+            lambda: f"cancel {handle}\nprint await {handle}",
+            lambda: "cancel task",
+            lambda: f"cancel {self.expression(self.pick(list(TYPES)), 2)}",
+            lambda: f"print call {tool} {{}}",
+            lambda: f"print call {tool} {{ p: [input], q: {self.expression('texts', 2)} }}",
+            lambda: "print [input.n, fixed]",
+        ])()  # fmt: skip
+        arguments = self.pick([lambda: f"{{ n: {self.expression('number', 2)} }}", lambda: "{}"])()
+        return f"{handle} = start call {tool} {arguments}\n{result}"
 
     def choice(self) -> str:
         text = f"if {self.expression('bool')} {self.block(2)}"
@@ -391,7 +407,18 @@ GIVEN = {
 }
 """Variables that every program binds first, by type."""
 
-LIMITS = ["fuel", "string_size", "list_size", "value_depth", "value_size", "requests", "output"]
+LIMITS = {
+    "fuel": st.integers(0, 150),
+    # Texts of the source are longer than a tiny `string_size`, which says nothing about them or their parts.
+    "string_size": st.integers(32, 100),
+    "list_size": st.integers(0, 9),
+    "value_depth": st.integers(0, 5),
+    # One value, a short text, a record or list of one or two.
+    "value_size": st.sampled_from([16, 17, 18, 20, 33, 48]) | st.integers(0, 100),
+    "requests": st.integers(0, 6),
+    "output": st.integers(0, 60),
+}
+"""What limits are drawn from: values about as large as what these programs make, so that they are met and just not."""
 
 
 @dataclass(frozen=True)
@@ -411,14 +438,13 @@ class Generated:
 
 @st.composite
 def programs(draw: Draw) -> Generated:
-    """A program and the limits to run it under (mostly none but fuel)."""
+    """A program and the limits to run it under (often none but fuel)."""
     generator = Generator(draw)
     before = (generator.program(),) if draw(st.integers(0, 3)) == 3 else ()
     source = generator.program()
     limits = {"fuel": 20_000}
-    if draw(st.integers(0, 3)) == 3:
-        code = draw(st.sampled_from(LIMITS))
-        # Texts of the source are longer than a tiny `string_size`, which says nothing about them or their parts.
-        limits[code] = draw(st.integers(32 if code == "string_size" else 0, 100))
-    lazy = frozenset(draw(st.sampled_from([(), (), (), ("input",), ("fixed",), ("input", "fixed")])))
+    if draw(st.booleans()):
+        for code in draw(st.lists(st.sampled_from(sorted(LIMITS)), min_size=1, max_size=2, unique=True)):
+            limits[code] = draw(LIMITS[code])
+    lazy = frozenset(draw(st.sampled_from([(), (), (), ("input",), ("fixed", "task"), ("input", "fixed", "task")])))
     return Generated(source, limits, before, lazy)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import random
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -354,6 +355,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         deadline=None,
         database=None,
         phases=[Phase.generate] if options.no_shrink else [Phase.generate, Phase.shrink],
+        report_multiple_bugs=False,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(programs())
@@ -366,10 +368,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         compare()
-    except AssertionError as difference:
-        print(
-            f"{difference}\nfound again by: python -m tests.routes --programs {options.programs} --seed {options.seed}"
-        )
+    except Exception as difference:
+        traceback.print_exception(difference, file=sys.stdout)
+        print(f"found again by: python -m tests.routes --programs {options.programs} --seed {options.seed}")
         return 1
     finally:
         print({kind: ends[kind] for kind in sorted(ends, key=lambda kind: -ends[kind])})

@@ -86,11 +86,11 @@ pub fn awaitHandles(f: *Fiber, ins: Instruction) Error!Flow {
     const operand = f.regs[ins.b];
     try admitSize(try text_form.checkedSize(operand));
     if (f.partial.tag == .null) {
-        const shape = try projection.resolve(f, operand);
+        const shape = try readForHandles(f, operand);
         defer shape.release();
         if (try issueAwaits(f, shape)) return .blocked;
     }
-    const shape = try projection.resolve(f, operand);
+    const shape = try readForHandles(f, operand);
     defer shape.release();
     defer requests.forget(f);
     var context: Awaiting = .{ .answers = if (f.partial.tag == .list) f.partial.asList().slice() else &.{} };
@@ -99,6 +99,15 @@ pub fn awaitHandles(f: *Fiber, ins: Instruction) Error!Flow {
     try value.checkDepth(result);
     f.set(ins.a, result);
     return .next;
+}
+
+/// An operand of checked size with its projections read; owned. What was read in their place counts too: handles go to
+/// the host as they are.
+fn readForHandles(f: *Fiber, operand: Value) Error!Value {
+    const read = try projection.resolve(f, operand);
+    errdefer read.release();
+    if (operand.mayHoldProjection()) try text_form.checkSize(read);
+    return read;
 }
 
 /// Request all handles of a value together, in depth-first order; false when there are none.
@@ -146,11 +155,18 @@ pub fn cancel(f: *Fiber, ins: Instruction) Error!Flow {
         return .next;
     }
     const operand = f.regs[ins.b];
+    // Whether it is a handle comes before its size (chapter 16); a projection does not tell before it is read.
+    if (operand.tag != .projection) try checkHandle(operand);
     try text_form.checkSize(operand);
     const handle = try projection.resolve(f, operand);
     defer handle.release();
-    if (!isHandle(handle)) return state.fail(.type_error, .none, "`cancel` needs a handle, got {s}", .{handle.typeName()});
+    try checkHandle(handle);
+    try text_form.checkSize(handle);
     return request(f, .cancel, handle, Value.null);
+}
+
+fn checkHandle(v: Value) Error!void {
+    if (!isHandle(v)) return state.fail(.type_error, .none, "`cancel` needs a handle, got {s}", .{v.typeName()});
 }
 
 pub fn print(f: *Fiber, ins: Instruction) Error!Flow {

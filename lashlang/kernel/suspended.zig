@@ -347,6 +347,7 @@ fn reviveRequests(reader: *Reader, issued: u64, first: u64, unseen: u32) Error!v
     defer ids.clear();
     var open: sharing.Growing(requests.Request) = .{};
     defer open.clear();
+    var showing: u64 = 0;
     for (0..count) |_| {
         if (try reader.array() != 4) return error.Malformed;
         try ids.add(try reader.unsigned());
@@ -355,8 +356,9 @@ fn reviveRequests(reader: *Reader, issued: u64, first: u64, unseen: u32) Error!v
         const place = try reader.small();
         const request: requests.Request = .{ .kind = kind, .open = true, .fiber = f, .place = place, .a = try proper(), .b = try proper() };
         if (!isAskedBy(request)) return error.Malformed;
-        try text_form.checkSize(request.a);
-        try text_form.checkSize(request.b);
+        showing += try checkAsked(request);
+        if (showing > effects.printed) return error.Malformed;
+        if (showing > state.limitOf(.output)) return state.exceeded(.output);
         try open.add(request);
     }
     try requests.restore(ids.slice(), open.slice(), issued, first, unseen);
@@ -377,6 +379,21 @@ fn isAskedBy(request: requests.Request) bool {
         .@"await", .cancel => effects.isHandle(a) and !a.mayHoldProjection() and b.tag == .null,
         .print => !a.mayHoldProjection() and if (a.tag == .string) b.tag == .null else b.tag == .string,
     };
+}
+
+/// Check what a request hands out by the limit that held when it was made (effects.zig), and by no other, so that what
+/// this machine wrote is never refused. A tool's name is the program's own. The text of a print counts for `output`,
+/// not for `value_size`, and may well be longer than its value is large; gives its length.
+fn checkAsked(request: requests.Request) Error!u64 {
+    switch (request.kind) {
+        .call, .start => try text_form.checkSize(request.b),
+        .@"await", .cancel => try text_form.checkSize(request.a),
+        .print => {
+            try text_form.checkSize(request.a);
+            return (if (request.b.tag == .string) request.b else request.a).asStr().len;
+        },
+    }
+    return 0;
 }
 
 fn reviveQuestions(reader: *Reader, first: u64) Error!void {

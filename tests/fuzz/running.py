@@ -23,6 +23,7 @@ FOLDER = Path("fuzz-failures")
 """Where failing inputs are written."""
 
 _SHRINKS = 400
+_SHRINKING_SECONDS = 30
 _STDERR = 2
 
 
@@ -81,14 +82,18 @@ def kept(target: Target, data: bytes) -> str:
 def inputs(target: Target, seed: int) -> Generator[bytes]:
     """The inputs of a run without end: first all seeds as they are, then variations. The same for the same seed."""
     pool = target.seeds(seed)
+    sound = len(pool)
     yield from pool
     number = 0
     while True:
         choices = random.Random(f"{seed} {number}")
         number += 1
-        data = target.vary(choices.choice(pool), choices, pool)
+        # Variations of variations are mostly refused at once: half of all are made of a seed, however many others there
+        # are by now.
+        made_of = choices.choice(pool) if choices.random() < 0.5 else pool[choices.randrange(sound)]
+        data = target.vary(made_of, choices, pool)
         yield data
-        # Variations of variations, as far as memory for them goes.
+        # They are kept as far as memory for them goes.
         if choices.random() < 0.02 and len(pool) < 5_000:
             pool.append(data)
 
@@ -122,12 +127,17 @@ def _passed(begun: float, seconds: float) -> bool:
 
 
 def smaller(target: Target, data: bytes, error: Exception) -> bytes:
-    """A shorter input that fails with the same type of exception, by leaving out stretches."""
+    """A shorter input that fails with the same type of exception, by leaving out stretches, for a while."""
+    begun = time.monotonic()
     tries = 0
     size = max(len(data) // 2, 1)
-    while size >= 1 and tries < _SHRINKS:
+
+    def go_on() -> bool:
+        return tries < _SHRINKS and not _passed(begun, _SHRINKING_SECONDS)
+
+    while size >= 1 and go_on():
         at = 0
-        while at < len(data) and tries < _SHRINKS:
+        while at < len(data) and go_on():
             tries += 1
             candidate = data[:at] + data[at + size :]
             if _fails_alike(target, candidate, error):

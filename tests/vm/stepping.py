@@ -52,6 +52,9 @@ def in_the_loop(self: Workers, function: Callable[[], Result]) -> Future[Result]
 def stepped() -> Generator[SteppedLoop]:
     """A loop on which everything happens in steps; at the end nothing is left on it and nothing was complained of."""
     loop = SteppedLoop()
+    # What is there already cannot become garbage of this loop. It is kept out of the collections, of which there is one
+    # for every step of some tests: to go through all that a whole test run has in memory would take a second each.
+    gc.freeze()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Workers, "submit", in_the_loop)
         try:
@@ -60,6 +63,7 @@ def stepped() -> Generator[SteppedLoop]:
             gc.collect()  # a task or future whose exception nobody has looked at complains when it is freed
             assert loop.complaints == []
         finally:
+            gc.unfreeze()
             loop.close()
 
 

@@ -129,6 +129,18 @@ def test_a_run_that_nobody_stops_comes_to_its_end() -> None:
     assert [seen.text for seen in outcome.prints] == ["one", "two"]
 
 
+def test_a_failure_that_nobody_looked_at_is_noticed_when_the_loop_ends() -> None:
+    async def lose_a_failure() -> None:
+        future = asyncio.get_running_loop().create_future()
+        future.set_exception(ValueError("lost"))
+        ring: list[object] = [future]
+        ring.append(ring)
+
+    with pytest.raises(AssertionError), stepped() as loop:
+        loop.run_until_complete(lose_a_failure())
+    assert [str(complaint["exception"]) for complaint in loop.complaints] == ["lost"]
+
+
 @pytest.mark.parametrize("source", [EVERYTHING, PADDING + EVERYTHING], ids=["short", "compiled in a worker"])
 def test_cancelling_at_any_step_stops_everything_and_leaves_the_machine_well(source: str) -> None:
     steps = at_every_step(
