@@ -1,4 +1,4 @@
-"""Anthropic's Messages API by way of its SDK (providers.md 5); the codec is `anthropic_codec.py`.
+"""Anthropic's Messages API by way of its SDK (providers.md 5); see `anthropic_request.py`, `anthropic_reply.py`.
 
 provider = AnthropicProvider(api_key)
 response = await provider.complete(request, sink)
@@ -12,11 +12,11 @@ from contextlib import AbstractAsyncContextManager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
-from lash.host.providers.anthropic_codec import AnthropicDecoder, encode_request, request_headers
+from lash.host.providers.anthropic_reply import AnthropicDecoder
+from lash.host.providers.anthropic_request import encode_request, request_headers
 from lash.host.providers.sdk_transport import Prepared, SdkTransport, sdk_components
-from lash.host.providers.wire import Decoder, JsonObject
+from lash.host.providers.settings import ApiKey, BaseUrl
+from lash.host.providers.wire import Decoder
 from lash.host.system import SystemClock
 from lash.runtime.providers.classifier import DefaultClassifier
 from lash.runtime.providers.components import EventSink, ProviderState
@@ -41,8 +41,8 @@ BASE_URL = "https://api.anthropic.com"
 class AnthropicConfig(ProviderConfig):
     """A provider of kind `anthropic`."""
 
-    api_key: str = Field(min_length=1)
-    base_url: str | None = Field(default=None, pattern="^https?://")
+    api_key: ApiKey
+    base_url: BaseUrl | None = None
 
 
 class AnthropicTransport(SdkTransport):
@@ -56,11 +56,11 @@ class AnthropicTransport(SdkTransport):
         clock: Clock,
         http_client: httpx2.AsyncClient | None,
     ) -> None:
-        super().__init__(state, policy, clock, http_client)
-        self._config = config
+        super().__init__(config.api_key, state, policy, clock, http_client)
+        self._base_url = config.base_url or BASE_URL
 
-    def prepare(self, request: LlmRequest, setting: VariantSetting | None) -> Prepared:
-        """The request for the wire."""
+    def prepare(self, request: LlmRequest, setting: VariantSetting | None, *, listened: bool) -> Prepared:
+        """The request for the wire: for a stream, whoever listens, as a silent connection may be a dead one."""
         return Prepared(encode_request(request, self.state.options, setting), request_headers(setting))
 
     def decoder(self, request: LlmRequest, sink: EventSink) -> Decoder:
@@ -78,25 +78,24 @@ class AnthropicTransport(SdkTransport):
         import anthropic
 
         return anthropic.AsyncAnthropic(
-            api_key=self._config.api_key,
-            base_url=self._config.base_url or BASE_URL,
-            max_retries=0,
-            http_client=http_client,
+            api_key=self._api_key, base_url=self._base_url, max_retries=0, http_client=http_client
         )
 
-    def open(self, client: Any, body: JsonObject, *, listened: bool) -> AbstractAsyncContextManager[Any]:
-        """Ask for a reply, piece by piece whoever listens: a silent connection may be a dead one."""
-        return client.messages.with_streaming_response.create(**body, stream=True)
+    def method(self, client: Any) -> Callable[..., AbstractAsyncContextManager[Any]]:
+        """The SDK's method that asks for a reply."""
+        return client.messages.with_streaming_response.create
 
 
 class AnthropicClassifier(DefaultClassifier):
-    """The rules for all, and what this vendor calls an unpaid account."""
+    """The rules for all, what this vendor calls an unpaid account, and a status that here always means the prompt."""
 
     def classify(self, failure: ProviderFailure) -> ProviderFailure:
         """The failure with everything settled."""
         classified = super().classify(failure)
         if failure.status == 402 or failure.wire_code == "billing_error":
             return classified.replace(kind="quota", retryable=False)
+        if failure.status == 413:
+            return classified.replace(terminal_reason="context_overflow")
         return classified
 
 

@@ -118,7 +118,7 @@ class FilesProvider(ProviderHandle):
     ) -> None:
         clock = clock or SystemClock()
         path = os.fspath(directory)
-        state = ProviderState("files", options or ProviderOptions(), {"dir": path}, FILES_PROFILE)
+        state = ProviderState("files", options or ProviderOptions(), {"dir": path}, FILES_PROFILE, by_hand=True)
         transport = FilesTransport(path, state, clock)
         super().__init__(ProviderComponents.usual(state, transport, clock), clock=clock)
 

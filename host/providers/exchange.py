@@ -43,6 +43,10 @@ def timeouts(reliability: ProviderReliability) -> httpx2.Timeout:
     return httpx2.Timeout(connect=CONNECT_S, read=idle_s, write=WRITE_S, pool=idle_s)
 
 
+UNREADABLE = (ValueError, RecursionError)
+"""What the parsers of JSON and UTF-8 raise: for what is neither, and for what is nested without end."""
+
+
 class _CountedStream(httpx2.AsyncByteStream):
     """A response's bytes, reported to the trace as they arrive."""
 
@@ -75,7 +79,7 @@ async def exchange(
                 http.stream = _CountedStream(http.stream, trace)
             if "text/event-stream" in http.headers.get("content-type", "").lower():
                 async with aclosing(cast("AsyncGenerator[Any, None]", aiter(await reply.parse()))) as events:
-                    await _read_stream(events, decoder, trace, clock)
+                    await _read_stream(events, decoder, trace, clock, sdk)
             else:
                 _read_whole(await http.aread(), decoder, trace)
             summary = f"HTTP {http.status_code} {_request_id(http)}".rstrip()
@@ -84,11 +88,13 @@ async def exchange(
         if failure.request_body is None:
             raise failure.replace(request_body=trace.sent_body) from failure.__cause__
         raise
-    except (sdk.APIError, httpx2.HTTPError, httpx2.StreamError, anyio.EndOfStream, OSError, ValueError) as error:
+    except (sdk.APIError, httpx2.HTTPError, httpx2.StreamError, anyio.EndOfStream, OSError, *UNREADABLE) as error:
         raise failure_of(error, sdk, decoder.partial()).replace(request_body=trace.sent_body) from error
 
 
-async def _read_stream(events: AsyncGenerator[Any, None], decoder: Decoder, trace: AttemptTrace, clock: Clock) -> None:
+async def _read_stream(
+    events: AsyncGenerator[Any, None], decoder: Decoder, trace: AttemptTrace, clock: Clock, sdk: ModuleType
+) -> None:
     """Read events until the reply is complete, then those that follow within `LINGER_S`."""
     async for event in events:
         _take(event, decoder, trace)
@@ -104,7 +110,7 @@ async def _read_stream(events: AsyncGenerator[Any, None], decoder: Decoder, trac
 
     try:
         await within(clock, rest(), lambda: end)
-    except (TimeIsUp, httpx2.HTTPError, httpx2.StreamError, anyio.EndOfStream, OSError):
+    except (TimeIsUp, sdk.APIConnectionError, httpx2.HTTPError, httpx2.StreamError, anyio.EndOfStream, OSError):
         # The reply was complete before; how its connection ended is no part of it.
         return
 
@@ -126,7 +132,7 @@ def _read_whole(body: bytes, decoder: Decoder, trace: AttemptTrace) -> None:
     trace.event("reply", text)
     try:
         value: object = json.loads(text)
-    except ValueError:
+    except UNREADABLE:
         raise malformed("neither an event stream nor JSON", raw=text) from None
     if obj(value).get("error"):
         raise reported_failure(value)
@@ -152,8 +158,7 @@ def failure_of(error: Exception, sdk: ModuleType, partial: LlmResponse | None = 
         return malformed(str(error), partial)
     if isinstance(error, sdk.APIError):
         return reported_failure({"error": cast("Any", error).body}, partial)
-    if isinstance(error, ValueError):
-        # JSON and UTF-8 that cannot be read; both parsers' errors are of this class.
+    if isinstance(error, UNREADABLE):
         return malformed(_say(error), partial)
     return ProviderFailure("transport", _say(error), partial=partial)
 
@@ -166,7 +171,7 @@ def _status_failure(error: Any, partial: LlmResponse | None) -> ProviderFailure:
     text = http.text
     try:
         body: object = json.loads(text)
-    except ValueError:
+    except UNREADABLE:
         body = None
     message, code = read_error(body)
     return ProviderFailure(

@@ -1,4 +1,4 @@
-"""Servers that speak Chat Completions, by way of OpenAI's SDK (providers.md 7); the codec is `openai_chat_codec.py`.
+"""Chat Completions by way of OpenAI's SDK (providers.md 7); see `openai_chat_request.py` and `openai_chat_reply.py`.
 
 provider = OpenAICompatibleProvider("http://localhost:11434/v1", profile="ollama")
 response = await provider.complete(request, sink)
@@ -14,13 +14,13 @@ from contextlib import AbstractAsyncContextManager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
-from lash.host.providers.openai_chat_codec import ChatDecoder, encode_request
+from lash.host.providers.openai_chat_reply import ChatDecoder
+from lash.host.providers.openai_chat_request import encode_request
 from lash.host.providers.openai_profiles import PRESETS, EndpointProfile, PresetName, profile_for
-from lash.host.providers.schemas import restorer
 from lash.host.providers.sdk_transport import Prepared, SdkTransport, sdk_components
-from lash.host.providers.wire import Decoder, JsonObject, obj
+from lash.host.providers.settings import BaseUrl, OptionalKey
+from lash.host.providers.tool_schemas import restorer
+from lash.host.providers.wire import Decoder
 from lash.host.system import SystemClock
 from lash.runtime.providers.classifier import DefaultClassifier
 from lash.runtime.providers.components import EventSink, ProviderState
@@ -55,8 +55,8 @@ _NAMES_TOOLS = re.compile(r"\btools?\b|tool[_-]", re.IGNORECASE)
 class OpenAICompatibleConfig(ProviderConfig):
     """A provider of kind `openai-compatible`. `profile` is the name of a preset or an object of its settings."""
 
-    base_url: str = Field(pattern="^https?://")
-    api_key: str = ""
+    base_url: BaseUrl
+    api_key: OptionalKey = ""
     profile: PresetName | EndpointProfile | None = None
 
 
@@ -72,16 +72,16 @@ class ChatTransport(SdkTransport):
         clock: Clock,
         http_client: httpx2.AsyncClient | None,
     ) -> None:
-        super().__init__(state, policy, clock, http_client)
-        self._config = config
+        super().__init__(config.api_key, state, policy, clock, http_client)
+        self._base_url = config.base_url
         self._profile = profile
 
-    def prepare(self, request: LlmRequest, setting: VariantSetting | None) -> Prepared:
-        """The request for the wire."""
+    def prepare(self, request: LlmRequest, setting: VariantSetting | None, *, listened: bool) -> Prepared:
+        """The request for the wire: for a stream, whoever listens, as a silent connection may be a dead one."""
         body = encode_request(request, self.state.options, setting, self._profile)
-        if self._profile.session_affinity and request.session_id:
-            return Prepared(body, {"x-session-affinity": request.session_id})
-        return Prepared(body, {})
+        extensions = {name: body.pop(name) for name in EXTENSIONS if name in body}
+        session = request.session_id if self._profile.session_affinity else None
+        return Prepared(body, {"x-session-affinity": session} if session else {}, extensions)
 
     def decoder(self, request: LlmRequest, sink: EventSink) -> Decoder:
         """What the reply is read into."""
@@ -100,19 +100,16 @@ class ChatTransport(SdkTransport):
         # The SDK reads these from the environment, where they are meant for OpenAI and not for this server.
         not_sent: Any = {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}
         return openai.AsyncOpenAI(
-            api_key=self._config.api_key or NO_KEY,
-            base_url=self._config.base_url,
+            api_key=self._api_key or NO_KEY,
+            base_url=self._base_url,
             max_retries=0,
             default_headers=not_sent,
             http_client=http_client,
         )
 
-    def open(self, client: Any, body: JsonObject, *, listened: bool) -> AbstractAsyncContextManager[Any]:
-        """Ask for a reply, piece by piece whoever listens: a silent connection may be a dead one."""
-        known = {key: value for key, value in body.items() if key not in EXTENSIONS}
-        others = {key: body[key] for key in EXTENSIONS if key in body}
-        known["extra_body"] = {**others, **obj(body.get("extra_body"))} or None
-        return client.chat.completions.with_streaming_response.create(**known)
+    def method(self, client: Any) -> Callable[..., AbstractAsyncContextManager[Any]]:
+        """The SDK's method that asks for a reply."""
+        return client.chat.completions.with_streaming_response.create
 
 
 class ChatClassifier(DefaultClassifier):

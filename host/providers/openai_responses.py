@@ -1,4 +1,4 @@
-"""OpenAI's Responses API by way of its SDK (providers.md 6); the codec is `openai_responses_codec.py`.
+"""OpenAI's Responses API by way of its SDK (providers.md 6); see `openai_responses_request.py` and `_reply.py`.
 
 provider = OpenAIProvider(api_key)
 response = await provider.complete(request, sink)
@@ -12,12 +12,12 @@ from contextlib import AbstractAsyncContextManager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
-from lash.host.providers.openai_responses_codec import ResponsesDecoder, encode_request
-from lash.host.providers.schemas import restorer
+from lash.host.providers.openai_responses_reply import ResponsesDecoder
+from lash.host.providers.openai_responses_request import encode_request
 from lash.host.providers.sdk_transport import Prepared, SdkTransport, sdk_components
-from lash.host.providers.wire import Decoder, JsonObject
+from lash.host.providers.settings import ApiKey
+from lash.host.providers.tool_schemas import restorer
+from lash.host.providers.wire import Decoder
 from lash.host.system import SystemClock
 from lash.runtime.providers.classifier import DefaultClassifier
 from lash.runtime.providers.components import EventSink, ProviderState
@@ -41,26 +41,15 @@ BASE_URL = "https://api.openai.com/v1"
 class OpenAIConfig(ProviderConfig):
     """A provider of kind `openai`. Other addresses are for the kind `openai-compatible`."""
 
-    api_key: str = Field(min_length=1)
+    api_key: ApiKey
 
 
 class ResponsesTransport(SdkTransport):
     """One attempt at the Responses API."""
 
-    def __init__(
-        self,
-        api_key: str,
-        state: ProviderState,
-        policy: ModelPolicy,
-        clock: Clock,
-        http_client: httpx2.AsyncClient | None,
-    ) -> None:
-        super().__init__(state, policy, clock, http_client)
-        self._api_key = api_key
-
-    def prepare(self, request: LlmRequest, setting: VariantSetting | None) -> Prepared:
-        """The request for the wire."""
-        return Prepared(encode_request(request, self.state.options, setting), {})
+    def prepare(self, request: LlmRequest, setting: VariantSetting | None, *, listened: bool) -> Prepared:
+        """The request for the wire: for a stream where somebody listens, else for a reply in one piece."""
+        return Prepared({**encode_request(request, self.state.options, setting), "stream": listened})
 
     def decoder(self, request: LlmRequest, sink: EventSink) -> Decoder:
         """What the reply is read into."""
@@ -78,9 +67,9 @@ class ResponsesTransport(SdkTransport):
 
         return openai.AsyncOpenAI(api_key=self._api_key, base_url=BASE_URL, max_retries=0, http_client=http_client)
 
-    def open(self, client: Any, body: JsonObject, *, listened: bool) -> AbstractAsyncContextManager[Any]:
-        """Ask for a reply: as a stream where somebody listens, else in one piece."""
-        return client.responses.with_streaming_response.create(**body, stream=listened)
+    def method(self, client: Any) -> Callable[..., AbstractAsyncContextManager[Any]]:
+        """The SDK's method that asks for a reply."""
+        return client.responses.with_streaming_response.create
 
 
 class OpenAIProvider(ProviderHandle):

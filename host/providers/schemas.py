@@ -12,18 +12,12 @@ tools and output.
 from __future__ import annotations
 
 import copy
-import json
-import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal, cast
 
-from lash.host.providers.wire import JsonObject, obj
+from lash.host.providers.wire import JsonObject
 from lash.runtime.providers.failure import ProviderFailure
-from lash.runtime.sansio.llm import LlmToolSpec
-
-log = logging.getLogger("lash.providers.schemas")
 
 Profile = Literal["openai_lax", "openai_strict", "anthropic"]
 """What a schema is fitted to."""
@@ -77,88 +71,6 @@ class Adapted:
     dropped: tuple[str, ...] = ()
 
 
-def tool_schema(tool: LlmToolSpec, profile: Profile) -> JsonObject:
-    """The input schema of a tool for a profile: the tool's own projection as it is, else its schema adapted.
-
-    Raises ProviderFailure (`validation`, code `schema_projection`) where the profile cannot express it.
-    """
-    given = tool.input_projections.get(profile)
-    if isinstance(given, dict):
-        return cast("JsonObject", given)
-    return _logged(profile, False, _text(tool.input_schema), f"tool {tool.name}")
-
-
-def function_schema(tool: LlmToolSpec) -> tuple[JsonObject, bool]:
-    """The parameters of a tool for OpenAI's wires, and whether the server is to enforce them.
-
-    A tool chooses that by carrying a projection of its own for `openai_strict`.
-    """
-    strict = isinstance(tool.input_projections.get("openai_strict"), dict)
-    return tool_schema(tool, "openai_strict" if strict else "openai_lax"), strict
-
-
-def restorer(tools: Sequence[LlmToolSpec]) -> Callable[[str, str], str]:
-    """A function of tool name and arguments that takes back what enforcing a schema does to arguments.
-
-    Where everything is required, a model writes null for what it would have left out. Such a null goes, if the tool's
-    own schema neither requires the property nor admits null for it. Arguments of other tools stay as they are.
-    """
-    enforced = {tool.name: tool.input_schema for tool in tools if function_schema(tool)[1]}
-
-    def restore(name: str, arguments: str) -> str:
-        if name not in enforced or "null" not in arguments:
-            return arguments
-        try:
-            value: object = json.loads(arguments)
-        except ValueError:
-            return arguments
-        from jsonschema import Draft202012Validator
-
-        schema = enforced[name]
-        restored = _without_nulls(value, schema, Draft202012Validator(schema))
-        return arguments if restored == value else json.dumps(restored, ensure_ascii=False)
-
-    return restore
-
-
-def _without_nulls(value: object, schema: object, validator: Any) -> object:
-    """The value without nulls that the schema does not know, along its properties and items."""
-    if not isinstance(schema, dict):
-        return value
-    node = cast("JsonObject", schema)
-    if isinstance(value, list):
-        return [_without_nulls(item, node.get("items"), validator) for item in cast("list[object]", value)]
-    if not isinstance(value, dict):
-        return value
-    known, required = obj(node.get("properties")), cast("list[str]", node.get("required", []))
-    return {
-        name: _without_nulls(item, known.get(name), validator)
-        for name, item in cast("JsonObject", value).items()
-        if item is not None
-        or name in required
-        or name not in known
-        or validator.evolve(schema=known[name]).is_valid(None)
-    }
-
-
-def output_schema(schema: JsonObject, profile: Profile, name: str = "output") -> JsonObject:
-    """A schema for the reply itself; raises as `tool_schema` does."""
-    return _logged(profile, True, _text(schema), name)
-
-
-def _text(schema: JsonObject) -> str:
-    return json.dumps(schema, ensure_ascii=False)
-
-
-@lru_cache(maxsize=512)
-def _logged(profile: Profile, output: bool, text: str, name: str) -> JsonObject:
-    """An adapted schema, made and reported once: the same tools go with every request."""
-    adapted = adapt(json.loads(text), profile, output=output)
-    for what in adapted.dropped:
-        log.info("schema of %s for %s: %s is left out; it is still checked locally", name, profile, what)
-    return adapted.schema
-
-
 def adapt(schema: JsonObject, profile: Profile, *, output: bool = False) -> Adapted:
     """A copy of the schema that the profile takes; `output` says that it is for the reply and not for a tool.
 
@@ -177,7 +89,8 @@ class _Fitter:
         self.dropped: list[str] = []
 
     def root(self, schema: JsonObject) -> JsonObject:
-        """Adapt the whole schema."""
+        """Adapt the whole schema, which has to be one, so that nothing below meets what no schema can hold."""
+        self._check(schema)
         match self._profile:
             case "anthropic":
                 return self._anthropic(schema)
@@ -195,6 +108,16 @@ class _Fitter:
         self._close_object(fitted, "$")
         return fitted
 
+    def _check(self, schema: JsonObject) -> None:
+        """Refuse what is no JSON Schema."""
+        from jsonschema import Draft202012Validator
+        from jsonschema.exceptions import SchemaError
+
+        try:
+            Draft202012Validator.check_schema(schema)
+        except SchemaError as error:
+            self._refuse(error.json_path, error.message)
+
     # Anthropic
 
     def _anthropic(self, schema: JsonObject) -> JsonObject:
@@ -205,24 +128,25 @@ class _Fitter:
         if self._output:
             for node, _ in _nodes(schema, "$"):
                 _describe_bounds(node)
-                if _is_object(node):
+                if _is_object(node) or "properties" in node:
                     node["additionalProperties"] = False
         return schema
 
     # OpenAI
 
     def _openai(self, schema: JsonObject, path: str) -> JsonObject:
-        """A schema and all within it, innermost first, so that what is merged is adapted already."""
+        """A schema and all within it, innermost first; what allOf has is merged before, as it cannot be when closed."""
         for keyword in UNSUPPORTED:
             self._unsupported(schema, keyword, path)
         if self._strict:
             for keyword in STRICT_UNSUPPORTED:
                 self._unsupported(schema, keyword, path)
+        # Before what is within is changed: closed objects cannot be merged any more.
+        self._merge_all_of(schema, path)
         _replace_children(schema, path, self._openai)
         if "const" in schema:
             schema["enum"] = [schema.pop("const")]
         self._rename_one_of(schema, path)
-        self._merge_all_of(schema, path)
         _infer_type(schema)
         if path != "$":
             self._close_object(schema, path)
@@ -246,10 +170,16 @@ class _Fitter:
 
     def _merge_all_of(self, schema: JsonObject, path: str) -> None:
         """Put the members of allOf into the schema itself where they are plain objects, or the only member."""
-        members = cast("list[JsonObject]", schema.get("allOf") or [])
-        if len(members) == 1 and not set(members[0]) & set(schema):
-            schema.update(members[0])
+        if "allOf" not in schema:
+            return
+        members = cast("list[JsonObject | bool]", schema["allOf"])
+        for number, member in enumerate(members):
+            if isinstance(member, dict):
+                self._merge_all_of(member, f"{path}.allOf[{number}]")
+        only = members[0]
+        if len(members) == 1 and isinstance(only, dict) and not set(only) & set(schema):
             del schema["allOf"]
+            schema.update(only)
             return
         merged = {key: copy.copy(value) for key, value in schema.items() if key != "allOf"}
         if all(_merge_object(merged, member) for member in members):
@@ -262,7 +192,7 @@ class _Fitter:
         """See to the properties of an object; under the strict profile nothing is optional and nothing else comes."""
         if not _is_object(schema):
             return
-        properties = cast("JsonObject", schema.setdefault("properties", {}))
+        properties = cast("dict[str, JsonObject | bool]", schema.setdefault("properties", {}))
         if not self._strict:
             return
         if schema.get("additionalProperties") not in (None, False):
@@ -270,7 +200,9 @@ class _Fitter:
         schema["additionalProperties"] = False
         required = cast("list[str]", schema.get("required", []))
         for name, value in properties.items():
-            if name not in required:
+            if not isinstance(value, dict):
+                self._refuse(f"{path}.properties.{name}", "a property that must not be there cannot be enforced")
+            elif name not in required:
                 _make_nullable(value)
         schema["required"] = list(properties)
 
@@ -346,8 +278,10 @@ def _infer_type(schema: JsonObject) -> None:
         schema["type"] = names[0] if len(names) == 1 else names
 
 
-def _merge_object(target: JsonObject, member: JsonObject) -> bool:
+def _merge_object(target: JsonObject, member: JsonObject | bool) -> bool:
     """Merge a plain object schema into another; False where that would change what they mean."""
+    if isinstance(member, bool):
+        return member
     if set(member) - {"type", "properties", "required", "description", "title", "additionalProperties"}:
         return False
     if member.get("type", "object") != "object" or target.get("type", "object") != "object":

@@ -1,6 +1,6 @@
-"""What the codecs of the vendors' wires share: careful readers of JSON, clean text, images, and the usual failures.
+"""What the vendors' wires share: careful readers of JSON, clean text, images, and the usual failures.
 
-A codec is two pure parts. A function turns an `LlmRequest` into the JSON body of the vendor's API. A `Decoder` takes
+A wire has two pure parts. A function turns an `LlmRequest` into the JSON body of the vendor's API. A `Decoder` takes
 the vendor's events, as plain JSON, one by one, reports stream events on the way and holds the response in the end.
 Neither knows a socket or an SDK, so both are tested on plain data; `exchange.py` puts them on the wire.
 """

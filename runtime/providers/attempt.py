@@ -98,6 +98,7 @@ class AttemptSink:
         self._text: list[str] = []
         self._last_text_index: int | None = None
         self._open = True
+        self._reasoned = False
         self.emitted = False
         self.usage: TokenUsage = NO_USAGE
         self.error: Exception | None = None
@@ -114,7 +115,7 @@ class AttemptSink:
             case LlmStreamEvent.ReasoningDelta() | LlmStreamEvent.PartDone(part=Block.Reasoning()):
                 if not self._expose:
                     return
-                self.emitted = True
+                self._reasoned = self.emitted = True
             case LlmStreamEvent.TextDelta(text=text, part_index=index):
                 if not text:
                     return
@@ -123,7 +124,7 @@ class AttemptSink:
                 self.emitted = True
             case LlmStreamEvent.AttemptReset():
                 self._text.clear()
-                self.emitted = False
+                self._reasoned = self.emitted = False
                 event = LlmStreamEvent.AttemptReset(self._attempt)
             case LlmStreamEvent.RetryStatus():
                 pass
@@ -132,7 +133,14 @@ class AttemptSink:
         self._tell(event)
 
     def finish(self, response: LlmResponse) -> None:
-        """Make what was streamed join to the response's text: send what is missing, or all of it after a reset."""
+        """Make what was streamed join to the response's text: send what is missing, or all of it after a reset.
+
+        Reasoning of which nothing was streamed is sent before it.
+        """
+        if not self._reasoned:
+            for index, part in enumerate(response.parts):
+                if isinstance(part, Block.Reasoning) and part.text.strip():
+                    self(LlmStreamEvent.ReasoningDelta(part.text, index))
         streamed = "".join(self._text)
         texts = [index for index, part in enumerate(response.parts) if isinstance(part, Block.Text)]
         if not response.full_text.startswith(streamed):

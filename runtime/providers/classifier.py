@@ -40,6 +40,7 @@ KIND_OF_TYPE: dict[str, tuple[FailureKind, bool]] = {
     "internal_server_error": ("http", True),
     "service_unavailable": ("http", True),
     "temporarily_unavailable": ("http", True),
+    "timeout_error": ("timeout", True),
     "authentication_error": ("auth", False),
     "permission_error": ("auth", False),
     "invalid_request_error": ("validation", False),
@@ -95,7 +96,8 @@ QUOTING_CODES = frozenset({"malformed_stream", "malformed_reply", "truncated_str
 QUOTA_TEXTS = ("insufficient_quota", "usage_limit_reached", "usage_not_included", "billing_hard_limit")
 """Names of an exhausted account. The bare word quota is none: per-minute limits are called so too."""
 
-FILTER_CODES = ("content_filter", "content_policy_violation", "prohibited_content")
+FILTER_CODES = ("content_filter", "policy_violation", "bio_policy", "prohibited_content")
+"""Parts of the codes and types that say a filter has stopped the reply."""
 
 UNKNOWN_MODEL_TEXTS = ("model_not_found", "unsupported model")
 
@@ -209,7 +211,7 @@ def _names(failure: ProviderFailure) -> list[str]:
     """The error codes and types that the failure and its JSON body name, in lower case."""
     try:
         body: object = json.loads(failure.raw) if failure.raw else None
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     outer = _members(body)
     inner = _members(outer.get("error"))

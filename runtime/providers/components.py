@@ -109,13 +109,15 @@ class Transport(Protocol):
 class ProviderState:
     """What a provider is and how it is set: `config` is its specification without `type` and `options`.
 
-    `profile` holds the kind's own defaults of reliability; `options` are complete, the profile applied.
+    `profile` holds the kind's own defaults of reliability; `options` are complete, the profile applied. `by_hand` says
+    that a person may be the one who answers, so that the deadline of a call does not apply.
     """
 
     kind: str
     options: ProviderOptions = field(default_factory=ProviderOptions)
-    config: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    config: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue], repr=False)
     profile: ProviderReliability = field(default_factory=ProviderReliability)
+    by_hand: bool = False
 
     def __post_init__(self) -> None:
         self.set_options(self.options)

@@ -7,7 +7,7 @@ A transport raises it with what the wire said; the classifier (`classifier.py`) 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from lash.runtime.errors import LashError
@@ -37,6 +37,9 @@ MAX_ERROR_RAW_CHARS = 4_000
 """How much of it an `LlmCallError` keeps, half of it from the head and half from the tail."""
 
 REDACTED = "[redacted]"
+
+MIN_SECRET_CHARS = 8
+"""How long a key is at least."""
 
 SECRET_HEADERS = frozenset(
     {"authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "set-cookie"}
@@ -158,6 +161,32 @@ class ProviderFailure(LashError):
         changed = ProviderFailure(**(fields | changes))
         changed.__cause__ = self.__cause__
         return changed.with_traceback(self.__traceback__)
+
+    def without(self, secrets: Iterable[str]) -> ProviderFailure:
+        """The failure with every one of the secrets replaced in its texts; servers that refuse a key may repeat it.
+
+        What is shorter than `MIN_SECRET_CHARS` is no secret, and would be found in innocent words.
+        An exception behind it whose text has one is left out of the chain, for it would be shown with a traceback.
+        """
+        known = [secret for secret in secrets if len(secret) >= MIN_SECRET_CHARS]
+
+        def hidden(text: str) -> str:
+            for secret in known:
+                text = text.replace(secret, REDACTED)
+            return text
+
+        changed = self.replace(
+            message=hidden(self.message),
+            raw=None if self.raw is None else hidden(self.raw),
+            headers={name: hidden(value) for name, value in self.headers.items()},
+        )
+        cause: BaseException | None = self.__cause__
+        while cause is not None:
+            if hidden(str(cause)) != str(cause):
+                changed.__cause__ = None
+                break
+            cause = cause.__cause__ or cause.__context__
+        return changed
 
     def to_error(self) -> LlmCallError:
         """The failure as the turn machine is told of it."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 from lash.runtime.errors import ConfigError
 from lash.runtime.providers.attempt import TimeIsUp, within
 from lash.runtime.providers.call import ModelCall
 from lash.runtime.providers.components import CallTrace, EventSink, ProviderComponents
 from lash.runtime.providers.models import ModelCatalog, ModelSpec
-from lash.runtime.providers.options import ProviderOptions
+from lash.runtime.providers.options import DEFAULT_MAX_OUTPUT_TOKENS, ProviderOptions
 from lash.runtime.providers.variants import Tier
 from lash.runtime.sansio.llm import LlmRequest, LlmResponse
 from lash.runtime.sansio.values import JsonValue
@@ -106,10 +107,14 @@ class ProviderHandle:
     def resolve_model_spec(
         self, model: str, catalog: ModelCatalog, *, max_context_tokens: int | None = None
     ) -> ModelSpec:
-        """The model for the wire with its sizes; ConfigError (missing_max_context_tokens) if nothing tells them."""
+        """The model for the wire with its sizes; ConfigError (missing_max_context_tokens) if nothing tells them.
+
+        Where it is not known how much the model can write, that is taken to be half of its context: servers refuse
+        what does not fit with the prompt, and the default of all wires is more than many a local model's whole context.
+        """
         resolved = self.resolve_model(model)
         info = catalog.require(self.components.model_policy.context_lookup_model(model), max_context_tokens)
-        return ModelSpec(resolved, info.context, info.output)
+        return ModelSpec(resolved, info.context, info.output or max(1, info.context // 2))
 
     async def complete(
         self,
@@ -118,19 +123,36 @@ class ProviderHandle:
         trace: CallTrace | None = None,
         *,
         deadline_s: float | None = None,
+        output_limit: int | None = None,
     ) -> LlmResponse:
         """Call the model, retries included.
 
-        `sink` gets the stream events, synchronously; `trace` the raw exchange; `deadline_s` bounds the whole call.
-        Returns the response, with a record of each failed attempt. Raises ProviderFailure when the ladder is at its
-        end, and whatever the sink itself raised.
+        `sink` gets the stream events, synchronously; `trace` the raw exchange; `deadline_s` bounds the whole call,
+        except where a person may be the one who answers. `output_limit` is what the model can write at most, where the
+        caller knows it; else the bundled table is asked. Returns the response, with a record of each failed attempt.
+        Raises ProviderFailure when the ladder is at its end, and whatever the sink itself raised.
         """
+        request = self._bounded(request, output_limit)
         call = ModelCall(self.components, self.clock, self.uniform, request, sink, trace)
+        if self.components.state.by_hand:
+            deadline_s = None
         end = None if deadline_s is None else self.clock.monotonic() + deadline_s
         try:
             return await within(self.clock, call.run(), lambda: end)
         except TimeIsUp:
             raise call.overdue(f"the model call did not end within {deadline_s:g} s") from None
+
+    def _bounded(self, request: LlmRequest, output_limit: int | None) -> LlmRequest:
+        """The request, with a bound where the default of all wires is more than the model can write.
+
+        Servers refuse such a request. Bounds that somebody chose are sent as they are: the table ages, people know.
+        """
+        if request.max_output_tokens is not None or self.options.max_output_tokens is not None:
+            return request
+        limit = output_limit or self.components.model_policy.output_limit(request.model)
+        if limit is None or limit >= DEFAULT_MAX_OUTPUT_TOKENS:
+            return request
+        return replace(request, max_output_tokens=limit)
 
     async def aclose(self) -> None:
         """Give back what the transport holds (connections, a child process)."""

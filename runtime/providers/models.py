@@ -41,11 +41,11 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A model as it is asked for on the wire, and its sizes."""
+    """A model as it is asked for on the wire, and the tokens that its context and a reply have at most."""
 
     model: str
     context: int
-    output: int | None = None
+    output: int
 
 
 def normalise(model: str) -> str:

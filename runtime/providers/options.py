@@ -6,9 +6,10 @@ says only what its author decided.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from lash.runtime.sansio.values import JsonValue
 
@@ -19,10 +20,24 @@ Positive = Annotated[int, Field(gt=0, strict=True)]
 NotNegative = Annotated[int, Field(ge=0, strict=True)]
 
 
-class _Settings(BaseModel):
-    """Base of the settings: frozen, and strict about keys."""
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+def _sendable(headers: dict[str, str]) -> dict[str, str]:
+    """The headers; ValueError where HTTP cannot carry one: sent, it would fail with its value in the text."""
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a header")
+        if not _HEADER_VALUE.fullmatch(value):
+            raise ValueError(f"the value of {name} has a line break or a character outside ASCII")
+    return headers
+
+
+class _Settings(BaseModel):
+    """Base of the settings: frozen, strict about keys, and silent about values, which may be secret."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class ProviderReliability(_Settings):
@@ -79,7 +94,9 @@ class ProviderOptions(_Settings):
     thinking: ThinkingOptions = ThinkingOptions()
     max_output_tokens: Positive | None = None
     cache_retention: Literal["none", "short", "long"] = "short"
-    extra_headers: dict[str, str] = Field(default_factory=dict[str, str])
+    extra_headers: Annotated[dict[str, str], AfterValidator(_sendable)] = Field(
+        default_factory=dict[str, str], repr=False
+    )
     extra_body: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
 
     def over(self, profile: ProviderReliability) -> ProviderOptions:

@@ -22,7 +22,7 @@ ProviderSpec: TypeAlias = dict[str, JsonValue]
 class ProviderConfig(BaseModel):
     """Base of the kinds' configurations: a specification without `type`; unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
     options: ProviderOptions = Field(default_factory=ProviderOptions)
 
 

@@ -125,6 +125,10 @@ class ModelPolicy(Protocol):
         """The id as the model table has it: with the vendor prefix."""
         ...
 
+    def output_limit(self, model: str) -> int | None:
+        """Tokens of a reply at most; None where that is not known."""
+        ...
+
     def supported_variants(self, model: str) -> tuple[str, ...]:
         """The variants of a model, least first."""
         ...
@@ -170,6 +174,11 @@ class TableModelPolicy:
         """The id with this provider's prefix."""
         prefix = self._models.prefix
         return model if model.lower().startswith(prefix) else prefix + model
+
+    def output_limit(self, model: str) -> int | None:
+        """Tokens of a reply at most; None where the model table does not say."""
+        known = self._catalog.lookup(self.context_lookup_model(model))
+        return None if known is None else known.output
 
     def supported_variants(self, model: str) -> tuple[str, ...]:
         """The variants of a model, least first; none where no row matches."""

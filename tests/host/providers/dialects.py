@@ -6,16 +6,25 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 
 from lash.host.providers.anthropic import AnthropicProvider
 from lash.host.providers.openai_chat import OpenAICompatibleProvider
 from lash.host.providers.openai_responses import BASE_URL, OpenAIProvider
+from lash.host.providers.wire import Decoder
 from lash.runtime.providers.handle import ProviderHandle
 from lash.runtime.providers.options import ProviderOptions, ProviderReliability
-from lash.runtime.sansio.llm import AnyStreamEvent, Block, LlmMessage, LlmRequest, LlmStreamEvent, LlmToolSpec
+from lash.runtime.sansio.llm import (
+    AnyStreamEvent,
+    Block,
+    LlmMessage,
+    LlmRequest,
+    LlmResponse,
+    LlmStreamEvent,
+    LlmToolSpec,
+)
 from lash.testing.clock import FakeClock
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -103,6 +112,14 @@ CHAT = Dialect("openai_chat", "/v1/chat/completions", _chat)
 DIALECTS = (ANTHROPIC, RESPONSES, CHAT)
 
 
+@dataclass(frozen=True)
+class Told:
+    """A response, and what was heard on the way to it."""
+
+    response: LlmResponse
+    heard: list[AnyStreamEvent]
+
+
 def surviving_text(events: Sequence[AnyStreamEvent]) -> str:
     """The text deltas that were not taken back."""
     text = ""
@@ -115,3 +132,12 @@ def surviving_text(events: Sequence[AnyStreamEvent]) -> str:
             case _:
                 pass
     return text
+
+
+def told(decoder: Callable[[Callable[[AnyStreamEvent], None]], Decoder], *events: object) -> Told:
+    """What a decoder makes of events; `decoder` makes it from a sink. What ends it as a failure is raised."""
+    heard = list[AnyStreamEvent]()
+    made = decoder(heard.append)
+    for event in events:
+        made.event(cast("dict[str, Any]", event))
+    return Told(made.response(), heard)

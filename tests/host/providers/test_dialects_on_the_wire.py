@@ -13,7 +13,7 @@ import pytest
 from lash.host.providers.openai_profiles import EndpointProfile
 from lash.runtime.providers.components import AttemptTrace
 from lash.runtime.providers.failure import ProviderFailure
-from lash.runtime.sansio.llm import AnyStreamEvent, LlmStreamEvent
+from lash.runtime.sansio.llm import AnyStreamEvent, LlmResponse, LlmStreamEvent
 from lash.testing.clock import FakeClock
 from tests.host.providers.dialects import ANTHROPIC, CHAT, DIALECTS, HELLO, RESPONSES, Dialect, surviving_text
 from tests.host.providers.sse_server import Reply, SseServer
@@ -53,7 +53,7 @@ async def test_a_stream_gives_the_same_however_it_is_cut(dialect: Dialect) -> No
     streams = [[stream], [stream[at : at + 1] for at in range(len(stream))]]
     streams += [list(pieces(stream, random.Random(seed))) for seed in range(6)]
     streams.append(list(pieces(stream.replace(b"\n", b"\r\n"), random.Random(7))))
-    outcomes = []
+    outcomes = list[tuple[LlmResponse, list[AnyStreamEvent]]]()
     async with SseServer(*(Reply(cut) for cut in streams)) as server:
         handle = dialect.handle(server.url)
         for _ in streams:
@@ -136,6 +136,11 @@ async def test_malformed_json_in_a_stream_is_worth_another_attempt(dialect: Dial
     assert failure.partial.full_text == "Hel"
 
 
+async def test_an_event_that_is_nested_without_end_is_malformed(dialect: Dialect) -> None:
+    failure = await fails(dialect, Reply([b"event: message_start\ndata: " + b"[" * 50_000 + b"\n\n"]))
+    assert failure.code == "malformed_stream"
+
+
 async def test_text_that_is_no_utf_8_is_malformed(dialect: Dialect) -> None:
     failure = await fails(dialect, Reply([dialect.stream("hello").replace(b"Hel", b"H\xff")]))
     assert failure.code == "malformed_stream"
@@ -216,10 +221,13 @@ async def test_every_byte_is_a_sign_of_life_even_if_it_says_nothing(dialect: Dia
         nonlocal heard
         heard += 1
 
+    ping = b"event: ping\ndata: {}\n\n" if dialect is ANTHROPIC else b":\n\n"
+    arriving = iter((b": still here\n\n", ping, dialect.stream("hello")))
+
     class Body(httpx2.AsyncByteStream):
         async def __aiter__(self) -> AsyncIterator[bytes]:
-            ping = b"event: ping\ndata: {}\n\n" if dialect is ANTHROPIC else b":\n\n"
-            for piece in (b": still here\n\n", ping, dialect.stream("hello")):
+            # As with a socket, who reads again goes on where the last reader stopped.
+            for piece in arriving:
                 heard_before.append(heard)
                 yield piece
 

@@ -196,6 +196,15 @@ async def test_a_person_has_a_day(tmp_path: Path) -> None:
     assert provider.to_spec() == {"type": "files", "dir": str(tmp_path)}
 
 
+async def test_the_deadline_of_a_call_does_not_hurry_a_person(tmp_path: Path) -> None:
+    clock = FakeClock()
+    running = asyncio.create_task(provider_of(tmp_path, clock).complete(request("x"), deadline_s=5))
+    await clock.advance(60)
+    (tmp_path / "reply-1.txt").write_text("at last")
+    await clock.advance(2)
+    assert (await running).full_text == "at last"
+
+
 async def test_a_directory_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ProviderFailure, match="file") as raised:

@@ -52,6 +52,7 @@ def test_a_status_decides(status: int, kind: str, retryable: bool) -> None:
         ("rate_limit_exceeded", "rate_limit", True),
         ("api_error", "http", True),
         ("temporarily_unavailable", "http", True),
+        ("timeout_error", "timeout", True),
         ("authentication_error", "auth", False),
         ("invalid_request_error", "validation", False),
         ("429", "rate_limit", True),
@@ -144,8 +145,18 @@ def test_the_bare_word_quota_is_no_exhausted_account() -> None:
     assert classify(ProviderFailure("http", "Quota exceeded for requests per minute", status=429)).retryable
 
 
-def test_a_content_filter_ends_the_call() -> None:
-    raw = '{"error": {"code": "content_filter"}}'
+@pytest.mark.parametrize(
+    "code",
+    [
+        "content_filter",
+        "content_policy_violation",
+        "image_content_policy_violation",
+        "bio_policy",
+        "prohibited_content",
+    ],
+)
+def test_a_content_filter_ends_the_call(code: str) -> None:
+    raw = f'{{"error": {{"code": "{code}"}}}}'
     found = classify(ProviderFailure("http", "no", status=500, raw=raw))
     assert (found.retryable, found.terminal_reason) == (False, "content_filter")
 

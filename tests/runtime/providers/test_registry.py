@@ -46,6 +46,11 @@ def test_a_kind_is_registered_once() -> None:
         {"type": "command", "argv": ["model", "--fast"], "concurrent": False, "cwd": "/tmp", "env": {"A": "b"}},
         {"type": "command", "argv": ["model"], "options": {"reliability": {"max_attempts": 2}}},
         {"type": "files", "dir": "here", "options": {"reliability": {"idle_timeout_ms": None}}},
+        {"type": "anthropic", "api_key": "k"},
+        {"type": "anthropic", "api_key": "k", "base_url": "https://gateway/a", "options": {"cache_retention": "long"}},
+        {"type": "openai", "api_key": "k", "options": {"extra_body": {"temperature": 0.5}}},
+        {"type": "openai-compatible", "base_url": "http://localhost:8000/v1"},
+        {"type": "openai-compatible", "base_url": "http://localhost/v1", "api_key": "k", "profile": "ollama"},
     ],
 )
 def test_a_specification_survives_the_round_trip(spec: dict[str, JsonValue]) -> None:
@@ -69,6 +74,15 @@ def test_handles_with_other_options_are_not_equal() -> None:
         ({"type": "files", "dir": "d", "options": {"idle": 1}}, "options.idle"),
         ({"type": "files", "dir": "d", "options": {"reliability": {"idle_timeout_ms": 0}}}, "idle_timeout_ms"),
         ({"type": "scripted", "steps": [{"what": 1}]}, "steps.0"),
+        ({"type": "anthropic"}, "api_key"),
+        ({"type": "anthropic", "api_key": "k", "base_url": "gateway"}, "base_url"),
+        ({"type": "anthropic", "api_key": "k", "base_url": "https://host:port/"}, "base_url"),
+        ({"type": "openai", "api_key": "k", "base_url": "https://other/v1"}, "base_url"),
+        ({"type": "openai-compatible", "api_key": "k"}, "base_url"),
+        ({"type": "openai-compatible", "base_url": "https:///v1"}, "base_url"),
+        ({"type": "openai-compatible", "base_url": "https://host/v1?key=1"}, "base_url"),
+        ({"type": "openai-compatible", "base_url": "http://host/v1", "profile": "lm_studio"}, "profile"),
+        ({"type": "openai-compatible", "base_url": "http://host/v1", "profile": {"stream": True}}, "profile"),
     ],
 )
 def test_a_key_that_does_not_fit_is_named_with_its_place(spec: dict[str, JsonValue], where: str) -> None:

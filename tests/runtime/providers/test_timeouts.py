@@ -116,6 +116,14 @@ async def test_the_deadline_ends_the_whole_call_and_nothing_is_retried() -> None
     assert [record.code for record in failure.attempts] == ["idle_timeout", "idle_timeout", "llm_deadline"]
 
 
+async def test_a_person_who_answers_is_not_hurried_by_the_deadline() -> None:
+    clock = FakeClock()
+    provider = scripted([HANG], clock, max_attempts=1, idle_timeout_ms=7_200_000)
+    provider.components.state.by_hand = True
+    failure = await fails(clock, provider, deadline_s=700)
+    assert (failure.code, clock.monotonic()) == ("attempt_timeout", 1800)
+
+
 async def test_a_deadline_during_a_wait_adds_no_attempt() -> None:
     clock = FakeClock()
     provider = scripted([ProviderFailure("http", "busy", status=500)], clock)

@@ -1,51 +1,33 @@
-"""Anthropic's Messages API as plain JSON: the body of a request, and what a stream of events comes to (providers.md 5).
+"""What a stream of Anthropic's Messages API comes to (providers.md 5).
 
-Pure functions and a decoder without a socket; `anthropic.py` puts them on the wire. The order of content blocks is kept
-both ways, because the API refuses signed thinking that has moved.
+A decoder without a socket; `anthropic.py` feeds it. Parts stay in the order of the wire, in which they go back.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Literal, cast
+from dataclasses import dataclass
 
-from lash.host.providers.schemas import output_schema, tool_schema
 from lash.host.providers.wire import (
-    IMAGE_ATTACHED,
     JsonObject,
-    clean,
-    image_base64,
     joined_text,
     obj,
-    object_arguments,
     objects,
     reported_failure,
     string,
     truncated,
 )
-from lash.runtime.providers.options import ProviderOptions
 from lash.runtime.providers.usage import split_usage
-from lash.runtime.providers.variants import VariantSetting
 from lash.runtime.sansio.llm import (
-    AnyBlock,
     AnyStreamEvent,
     Block,
-    JsonObjectOutput,
-    JsonSchemaOutput,
-    LlmMessage,
-    LlmRequest,
     LlmResponse,
     LlmStreamEvent,
     ReasoningReplay,
     ResponsePart,
     TerminalReason,
 )
-
-MAX_CALL_ID = 64
-"""How long a tool call's id may be."""
 
 STOP_REASONS: dict[str, TerminalReason] = {
     "end_turn": "stop",
@@ -57,161 +39,6 @@ STOP_REASONS: dict[str, TerminalReason] = {
     "refusal": "content_filter",
 }
 """What the wire's stop reasons mean; any other is `provider_error`."""
-
-_NOT_IN_CALL_IDS = re.compile(r"[^A-Za-z0-9_-]")
-
-
-def encode_request(request: LlmRequest, options: ProviderOptions, setting: VariantSetting | None) -> JsonObject:
-    """The body of a request, `stream` left out. Raises ProviderFailure where a schema cannot be sent."""
-    bound = options.output_bound(request.max_output_tokens)
-    system, turns = _conversation(request)
-    body: JsonObject = {"model": request.model, "max_tokens": bound}
-    if system:
-        body["system"] = [{"type": "text", "text": system}]
-    body["messages"] = [{"role": turn.role, "content": [block for block, _ in turn.blocks]} for turn in turns]
-    if request.tools:
-        body["tools"] = [
-            {
-                "name": tool.name,
-                **({"description": tool.description} if tool.description else {}),
-                "input_schema": tool_schema(tool, "anthropic"),
-                "eager_input_streaming": True,
-            }
-            for tool in request.tools
-        ]
-        body["tool_choice"] = {"type": {"auto": "auto", "none": "none", "required": "any"}[request.tool_choice]}
-    _add_output(body, request)
-    _add_thinking(body, setting, exposed=options.thinking.expose)
-    _add_cache_marks(body, turns, options)
-    return cast("JsonObject", clean(body))
-
-
-def request_headers(setting: VariantSetting | None) -> dict[str, str]:
-    """Headers besides those of the SDK: models that think on a budget think between tool calls only if asked to."""
-    if setting is not None and setting.style == "budget":
-        return {"anthropic-beta": "interleaved-thinking-2025-05-14"}
-    return {}
-
-
-def _add_output(body: JsonObject, request: LlmRequest) -> None:
-    match request.output_spec:
-        case JsonSchemaOutput(name=name, schema=schema):
-            wanted = output_schema(cast("JsonObject", schema), "anthropic", name)
-        case JsonObjectOutput():
-            wanted = {"type": "object", "additionalProperties": True}
-        case None:
-            return
-    body["output_config"] = {"format": {"type": "json_schema", "schema": wanted}}
-
-
-def _add_thinking(body: JsonObject, setting: VariantSetting | None, *, exposed: bool) -> None:
-    if setting is None:
-        return
-    display = "summarized" if exposed else "omitted"
-    if setting.style == "adaptive":
-        body["thinking"] = {"type": "adaptive", "display": display}
-        body["output_config"] = {**obj(body.get("output_config")), "effort": setting.effort}
-    elif setting.style == "budget" and setting.budget_tokens is not None:
-        body["thinking"] = {"type": "enabled", "budget_tokens": setting.budget_tokens, "display": display}
-        if body["max_tokens"] <= setting.budget_tokens:
-            # Thinking counts into the bound; what was asked for is left for the reply.
-            body["max_tokens"] += setting.budget_tokens
-
-
-@dataclass(slots=True)
-class _Turn:
-    """Messages of one role that stand together: one turn of the wire. Each block says whether to cache up to it."""
-
-    role: Literal["user", "assistant"]
-    blocks: list[tuple[JsonObject, bool]] = field(default_factory=list[tuple[JsonObject, bool]])
-
-
-def _conversation(request: LlmRequest) -> tuple[str, list[_Turn]]:
-    """The text of the first system message, and the turns."""
-    system: str | None = None
-    turns: list[_Turn] = []
-    for message in request.messages:
-        if message.role == "system" and system is None:
-            system = _system_text(message)
-            continue
-        role: Literal["user", "assistant"] = "assistant" if message.role == "assistant" else "user"
-        for block in message.blocks:
-            wire = _block(block, request)
-            if wire is None:
-                continue
-            if not turns or turns[-1].role != role:
-                turns.append(_Turn(role))
-            turns[-1].blocks.append((wire, isinstance(block, Block.Text) and block.cache_breakpoint))
-    for turn in turns:
-        # The answers to a turn's tool calls have to come before anything else that is said.
-        turn.blocks.sort(key=lambda entry: entry[0]["type"] != "tool_result")
-    return system or "", turns
-
-
-def _system_text(message: LlmMessage) -> str:
-    texts = [block.text for block in message.blocks if isinstance(block, Block.Text) and block.text.strip()]
-    return "\n\n".join(texts)
-
-
-def _block(block: AnyBlock, request: LlmRequest) -> JsonObject | None:
-    """A content block; None where nothing of it is sent."""
-    match block:
-        case Block.Text(text=text):
-            return {"type": "text", "text": text} if text.strip() else None
-        case Block.Image(attachment_idx=index):
-            return _image(index, request)
-        case Block.ToolCall(call_id=call_id, tool_name=name, input_json=arguments):
-            return {"type": "tool_use", "id": wire_call_id(call_id), "name": name, "input": object_arguments(arguments)}
-        case Block.ToolResult():
-            return _tool_result(block, request)
-        case Block.Reasoning():
-            return _reasoning(block)
-
-
-def _image(index: int, request: LlmRequest) -> JsonObject:
-    image = image_base64(request, index)
-    if image is None:
-        return {"type": "text", "text": IMAGE_ATTACHED}
-    return {"type": "image", "source": {"type": "base64", "media_type": image[0], "data": image[1]}}
-
-
-def wire_call_id(call_id: str) -> str:
-    """A tool call's id in the characters and the length that the API takes."""
-    return _NOT_IN_CALL_IDS.sub("_", call_id)[:MAX_CALL_ID]
-
-
-def _tool_result(block: Block.ToolResult, request: LlmRequest) -> JsonObject:
-    content: str | list[JsonObject] = block.content
-    if block.images:
-        text: list[JsonObject] = [{"type": "text", "text": block.content}] if block.content.strip() else []
-        content = [*text, *(_image(index, request) for index in block.images)]
-    result: JsonObject = {"type": "tool_result", "tool_use_id": wire_call_id(block.call_id), "content": content}
-    return {**result, "is_error": True} if block.is_error else result
-
-
-def _reasoning(block: Block.Reasoning) -> JsonObject | None:
-    """Signed thinking as it came; unsigned thinking, which the API would refuse, as text."""
-    replay = block.replay or ReasoningReplay()
-    if replay.redacted:
-        return {"type": "redacted_thinking", "data": replay.signature} if replay.signature else None
-    if replay.signature:
-        return {"type": "thinking", "thinking": block.text, "signature": replay.signature}
-    return {"type": "text", "text": block.text} if block.text.strip() else None
-
-
-def _add_cache_marks(body: JsonObject, turns: list[_Turn], options: ProviderOptions) -> None:
-    """Ask for the prompt to be cached up to three places: the system text, the tools and one of the conversation."""
-    if options.cache_retention == "none":
-        return
-    mark = {"type": "ephemeral", "ttl": "1h"} if options.cache_retention == "long" else {"type": "ephemeral"}
-    marked = [body[key][-1] for key in ("system", "tools") if key in body]
-    flagged = [block for turn in turns for block, wanted in turn.blocks if wanted]
-    if flagged:
-        marked.append(flagged[-1])
-    elif turns and turns[-1].role == "user":
-        marked.append(turns[-1].blocks[-1][0])
-    for block in marked:
-        block["cache_control"] = mark
 
 
 @dataclass(slots=True)
@@ -251,6 +78,7 @@ class AnthropicDecoder:
         self._parts: dict[int, _Part] = {}
         self._usage: JsonObject = {}
         self._id: str | None = None
+        self._model: str | None = None
         self._stop: str | None = None
         self._explanation: str | None = None
         self._started = False
@@ -268,6 +96,7 @@ class AnthropicDecoder:
                 message = obj(event.get("message"))
                 self._started = True
                 self._id = string(message.get("id")) or None
+                self._model = string(message.get("model")) or None
                 self._add_usage(message.get("usage"))
             case "content_block_start":
                 self._begin(self._index(event), obj(event.get("content_block")))
@@ -327,6 +156,7 @@ class AnthropicDecoder:
             terminal_diagnostic=diagnostic,
             provider_usage=self._usage or None,
             response_id=self._id,
+            response_model=self._model,
         )
 
     def _reason(self) -> TerminalReason:
