@@ -7,17 +7,11 @@ for entry in read_trace("trace.jsonl"):
 """
 
 from lash.host.tracing.encoding import InvalidRecord, decode_record, encode_record
+from lash.host.tracing.entries import TraceEntry
 from lash.host.tracing.jsonl import JsonlTraceSink
-from lash.host.tracing.reading import (
-    LlmCall,
-    ToolCall,
-    TraceEntry,
-    TraceParseError,
-    Turn,
-    fold_calls,
-    read_trace,
-)
+from lash.host.tracing.reading import LlmCall, ToolCall, TraceParseError, Turn, fold_calls, read_trace
 from lash.host.tracing.redaction import LearnsSecrets, Redactor
+from lash.host.tracing.sharing import expand_messages
 from lash.host.tracing.sinks import (
     MemoryTraceSink,
     NullTraceSink,
@@ -65,6 +59,7 @@ __all__ = [
     "UnknownTraceRecord",
     "decode_record",
     "encode_record",
+    "expand_messages",
     "fold_calls",
     "read_trace",
 ]

@@ -91,25 +91,34 @@ def decode_record(line: str | bytes) -> TraceRecord | UnknownTraceRecord:
         raise InvalidRecord(f"type is {kind!r}; a record has a text there")
     if kind not in event_types():
         return UnknownTraceRecord(raw)
+    body = {key: value for key, value in raw.items() if key not in (*HEADER, "truncated")}
     try:
-        # A later version may have changed what a type means; it is read as far as it can be.
-        body = {key: value for key, value in raw.items() if key not in (*HEADER, "truncated")}
         return TraceRecord(
             id=_text(raw, "id"),
             timestamp=_text(raw, "timestamp"),
-            event=adapter(AnyTraceEvent).validate_python(body),
-            context=adapter(TraceContext).validate_python(raw.get("context", {})),
-            truncated=adapter(tuple[str, ...]).validate_python(raw.get("truncated", [])),
+            event=_read(AnyTraceEvent, body, ""),
+            context=_read(TraceContext, raw.get("context", {}), "context"),
+            truncated=_read(tuple[str, ...], raw.get("truncated", []), "truncated"),
             schema_version=version,
         )
-    except ValidationError as error:
+    except InvalidRecord as error:
+        # A later version may have changed what a type means; it is read as far as it can be.
         if version > TRACE_SCHEMA_VERSION:
             return UnknownTraceRecord(raw)
-        problems = "; ".join(
-            f"{'.'.join(map(str, item['loc']))}: {item['msg']}"
-            for item in error.errors(include_url=False, include_input=False)
-        )
-        raise InvalidRecord(f"{kind}: {problems}") from error
+        raise InvalidRecord(f"{kind}: {error}") from error
+
+
+def _read(kind: Any, value: object, place: str) -> Any:
+    """A part of a record; InvalidRecord names `place` and what is wrong there."""
+    try:
+        return adapter(kind).validate_python(value)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        raise InvalidRecord("; ".join(f"{_path(place, item['loc'])}: {item['msg']}" for item in found)) from error
+
+
+def _path(place: str, steps: tuple[int | str, ...]) -> str:
+    return ".".join(filter(None, [place, *map(str, steps)]))
 
 
 def _refused(constant: str) -> NoReturn:

@@ -18,6 +18,7 @@ from typing import Final
 
 from lash.host.tracing.encoding import encode_record
 from lash.host.tracing.redaction import Redactor
+from lash.host.tracing.sharing import PrefixSharing
 from lash.host.tracing.sinks import RedactedSink
 from lash.runtime.errors import TraceSinkError
 from lash.runtime.seams.trace import TraceRecord
@@ -36,7 +37,8 @@ class JsonlTraceSink(RedactedSink):
     Arguments: `path` of the file; folders above it are made. Where the file would grow over `max_bytes` it is renamed
     to `<path>.1`, that to `<path>.2` and so on, and `keep` of these are kept; a record that alone is larger gets a
     file to itself. `fsync` has every record on the disk before `append` returns. `mode` is that of new files. If
-    somebody else renames or removes the file, the next record goes into a new one.
+    somebody else renames or removes the file, the next record goes into a new one. `prefix_sharing` leaves out of a
+    request what the session's last request in the file has said as well; `lash.tracing.expand_messages` brings it back.
 
     Raises ValueError for limits below 1 and TraceSinkError where the file cannot be opened.
     """
@@ -49,6 +51,7 @@ class JsonlTraceSink(RedactedSink):
         keep: int = 5,
         fsync: bool = False,
         mode: int = 0o600,
+        prefix_sharing: bool = False,
         redactor: Redactor | None = None,
     ) -> None:
         for name, value in (("max_bytes", max_bytes), ("keep", keep)):
@@ -60,6 +63,7 @@ class JsonlTraceSink(RedactedSink):
         self._keep = keep
         self._fsync = fsync
         self._mode = mode
+        self._sharing = PrefixSharing() if prefix_sharing else None
         self._lock = threading.Lock()
         self._file: int | None = None
         self._identity: tuple[int, int] | None = None
@@ -75,12 +79,18 @@ class JsonlTraceSink(RedactedSink):
 
     def append(self, record: TraceRecord) -> None:
         """Write the record; TraceSinkError where it cannot be written, or not whole."""
-        line = encode_record(self.redactor.redact(record))
+        record = self.redactor.redact(record)
+        whole = encode_record(record)
         with self._lock:
             if self._closed:
                 raise TraceSinkError(f"the trace {self._path} is closed")
+            line = whole if self._sharing is None else encode_record(self._sharing.shared(record))
             with self._reported():
-                self._write(self._ready(len(line)), line)
+                before = self._identity
+                file = self._ready(len(line))
+                self._write(file, line if self._identity == before else whole)
+            if self._sharing is not None:
+                self._sharing.wrote(record)
 
     def close(self) -> None:
         """Close the file; a second time does nothing."""
@@ -139,6 +149,8 @@ class JsonlTraceSink(RedactedSink):
             file = os.open(self._path, flags, self._mode)
         found = os.fstat(file)
         self._file = file
+        if self._sharing is not None:
+            self._sharing.forget()
         self._identity = (found.st_dev, found.st_ino)
         self._mid_line = stat.S_ISREG(found.st_mode) and _ends_mid_line(file)
         return file

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import IO, TypeAlias, cast
 
 from lash.host.tracing.encoding import InvalidRecord, NotJson, decode_record
+from lash.host.tracing.entries import TraceEntry
+from lash.host.tracing.sharing import expand_messages
 from lash.runtime.errors import LashError
 from lash.runtime.seams.trace import TRACE_SCHEMA_VERSION, TraceEvent, TraceRecord, UnknownTraceRecord
 
@@ -24,21 +26,6 @@ class TraceParseError(LashError):
     def __init__(self, path: Path, line: int, reason: str) -> None:
         super().__init__("trace_parse", f"{path}, line {line}: {reason}")
         self.line = line
-
-
-@dataclass(frozen=True, slots=True)
-class TraceEntry:
-    """One line: its number, its text, and the record; without one the line is invalid and `error` says why."""
-
-    line_no: int
-    raw: str
-    record: TraceRecord | UnknownTraceRecord | None
-    error: str | None = None
-
-    @property
-    def invalid(self) -> bool:
-        """Whether the line is no record."""
-        return self.record is None
 
 
 def read_trace(path: str | os.PathLike[str], strict: bool = False) -> Generator[TraceEntry]:
@@ -164,9 +151,10 @@ def fold_calls(entries: Iterable[TraceEntry]) -> Generator[Folded]:
 
     A fact that a re-driven turn repeats (`replayed`) is not told twice: it completes what was begun, or is passed over
     where that has an end already. A call that begins again because its first run was lost is an orphan and a new call.
+    Requests that share their beginning with earlier ones are made whole.
     """
     fold = _Fold()
-    for entry in entries:
+    for entry in expand_messages(entries):
         if isinstance(entry.record, TraceRecord):
             yield from fold.take(entry.record)
     yield from fold.rest()
@@ -178,6 +166,7 @@ class _Fold:
     def __init__(self) -> None:
         self._open: dict[_Key, Folded] = {}
         self._done: set[_Key] = set()
+        self._failed: dict[_Key, TraceRecord] = {}
 
     def take(self, record: TraceRecord) -> Iterator[Folded]:
         """What a record completes."""
@@ -200,6 +189,8 @@ class _Fold:
                 turn.started = turn.started or record
             case TraceEvent.TurnSuspended() | TraceEvent.TurnResumed():
                 turn = self._find("turn", "", record)
+                # A turn that failed and is driven again has begun where it began the first time.
+                turn.started = turn.started or self._failed.pop(_key("turn", "", record), None)
                 if isinstance(turn, Turn):
                     turn.suspensions.append(record)
             case TraceEvent.TurnCompleted():
@@ -233,7 +224,10 @@ class _Fold:
         left = [key for key in self._open if key[0] != "turn" and key[1:3] == (session, turn)]
         for key in left:
             yield self._open.pop(key)
-        yield from self._end("turn", "", record, replayed=False)
+        for ended in self._end("turn", "", record, replayed=False):
+            if _has_failed(record) and ended.started is not None:
+                self._failed[_key("turn", "", record)] = ended.started
+            yield ended
 
     def _find(self, kind: str, name: str | None, record: TraceRecord) -> Folded:
         """What is open under that name, or a new one."""
@@ -249,6 +243,10 @@ class _Fold:
                 else Turn(session, turn)
             )
         return found
+
+
+def _has_failed(record: TraceRecord) -> bool:
+    return isinstance(record.event, TraceEvent.TurnCompleted) and record.event.status == "failed"
 
 
 def _key(kind: str, name: str | None, record: TraceRecord) -> _Key:

@@ -26,6 +26,7 @@ from lash.host.tracing.secret_search import (
     Pattern,
     environment_secrets,
     pieces,
+    plain_key,
     rest_of_private_key,
 )
 from lash.runtime.sansio.values import JsonValue
@@ -71,7 +72,7 @@ class Redactor:
         self._values = KnownValues()
         self._values.add(environment_secrets(environment))
         self._values.add(values)
-        self._keys = SECRET_KEYS | {_plain_key(key) for key in extra_keys}
+        self._keys = SECRET_KEYS | {plain_key(key) for key in extra_keys}
         self._keyed = KeyedValues(self._keys)
         self._patterns = (*PATTERNS, *map(_extra_pattern, extra_patterns))
         self._drops = [_checked_path(path) for path in drop_fields]
@@ -135,7 +136,7 @@ class Redactor:
         """The value under a key of a map."""
         if value is None or isinstance(value, bool) or value == "":
             return value
-        if _plain_key(key) in self._keys:
+        if plain_key(key) in self._keys:
             text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
             return text if _TAG.fullmatch(text) else _tag("key", text)
         return self.redact_text(value, cut=cut) if isinstance(value, str) else self.redact_json(value)
@@ -175,10 +176,6 @@ def _replaced(text: str, found: list[Found]) -> str:
         parts += [text[done : first.start], _tag(first.kind, first.secret)]
         done = end
     return "".join([*parts, text[done:]])
-
-
-def _plain_key(key: str) -> str:
-    return key.lower().replace("-", "").replace("_", "")
 
 
 def _extra_pattern(pattern: str | re.Pattern[str]) -> Pattern:

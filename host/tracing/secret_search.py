@@ -104,6 +104,11 @@ _REST_OF_PRIVATE_KEY: Final = re.compile(rf"\A(?s:.*?){_END}")
 """The end of a private key whose beginning was cut off."""
 
 
+def plain_key(key: str) -> str:
+    """A key of a map as `SECRET_KEYS` has it."""
+    return key.lower().replace("-", "").replace("_", "")
+
+
 def environment_secrets(environment: Mapping[str, str] | None = None) -> list[str]:
     """Values of environment variables (of this process, if none are given) that have a secret's name and length."""
     variables = os.environ if environment is None else environment

@@ -350,6 +350,10 @@ class RuntimePersistence(Protocol):
         """The session; None before its first commit."""
         ...
 
+    async def head_revision(self) -> int | None:
+        """The number of the newest commit; None before the first. A cheap look whether others have committed."""
+        ...
+
     async def load_node(self, node_id: str) -> SessionNode | None:
         """One node that is not tombstoned."""
         ...
@@ -395,6 +399,10 @@ class RuntimePersistence(Protocol):
 
     async def claim_lease(self, owner: LeaseOwner, ttl_ms: int) -> LeaseClaim.Acquired | LeaseClaim.Busy:
         """Take the session; the same incarnation gets its own lease again."""
+        ...
+
+    async def lease_holder(self) -> LeaseClaim.Busy | None:
+        """Who holds the session, for those who only look; None where nobody does."""
         ...
 
     async def renew_lease(self, fence: LeaseFence, ttl_ms: int) -> Lease:

@@ -100,13 +100,26 @@ class TraceTool:
 
 
 @dataclass(frozen=True, slots=True)
+class TraceMessagesBase:
+    """An earlier record of the same file, and how many messages of its request another request begins with."""
+
+    record_id: str
+    keep: int
+
+
+@dataclass(frozen=True, slots=True)
 class TraceRequest:
-    """A model call as it is asked for, before a provider maps it to its wire."""
+    """A model call as it is asked for, before a provider maps it to its wire.
+
+    With a `messages_base` its messages are those that it names there, and `messages_tail`.
+    """
 
     model: str = ""
     model_variant: str | None = None
     provider: str | None = None
     messages: tuple[TraceMessage, ...] = ()
+    messages_base: TraceMessagesBase | None = None
+    messages_tail: tuple[TraceMessage, ...] = ()
     attachments: tuple[TraceAttachment, ...] = ()
     tools: tuple[TraceTool, ...] = ()
     tool_choice: str | None = None

@@ -1,103 +1,86 @@
-"""The tracer as those see it who run calls: `ToolTrace` for tool dispatch, `ModelCallTrace` for one model call.
+"""One model call in the trace: its start, its failed attempts, its stream at the extended level, and its end.
 
-`ToolTrace` is a `lash.runtime.tools.hooks.ToolObserver`, `ModelCallTrace` a
-`lash.runtime.providers.components.CallTrace`. Neither raises.
+`ModelCallTrace` is what a provider handle calls a `lash.runtime.providers.components.CallTrace`. Nothing here raises.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lash.runtime.sansio.llm import AnyStreamEvent, Block, LlmRequest, LlmResponse, LlmStreamEvent
-from lash.runtime.sansio.tools import AnyToolControl, AnyToolOutput
+from lash.runtime.sansio.llm import AnyStreamEvent, Block, LlmCallError, LlmRequest, LlmResponse, LlmStreamEvent
 from lash.runtime.sansio.values import JsonValue
 from lash.runtime.seams.trace import TraceEvent
+from lash.runtime.seams.trace_events import TraceError
+from lash.runtime.turn.trace_requests import request_of, response_of
 from lash.runtime.turn.tracer import Tracer
 
 if TYPE_CHECKING:
     from lash.runtime.providers.failure import ProviderFailure
-    from lash.runtime.tools.hooks import CallFrame
 
 REQUEST_EVENT = "lash.request"
 """The name of the stream event that shows what was sent to a provider."""
 
 
-class ToolTrace:
-    """Writes the tool calls of a turn; `tracer` is the turn's, `replayed` calls have a completion and no start."""
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """When a stream event came: its number in the attempt, and milliseconds since the attempt began."""
 
-    def __init__(self, tracer: Tracer) -> None:
-        self._tracer = tracer
-
-    def started(self, frame: CallFrame, call_id: str, name: str, args: JsonValue, parent_call_id: str | None) -> None:
-        """A call begins."""
-        self._at(frame).tool_call_started(call_id, name, args, parent_call_id=parent_call_id)
-
-    def completed(
-        self,
-        frame: CallFrame,
-        call_id: str,
-        name: str,
-        args: JsonValue,
-        output: AnyToolOutput,
-        control: AnyToolControl | None,
-        duration_ms: int,
-        parent_call_id: str | None,
-        replayed: bool,
-    ) -> None:
-        """A call is over."""
-        self._at(frame).tool_call_completed(
-            call_id, name, args, output, control, duration_ms=duration_ms, replayed=replayed
-        )
-
-    def _at(self, frame: CallFrame) -> Tracer:
-        """The tracer at a place in the turn. A turn id that the host chose for the trace stays."""
-        context = self._tracer.context
-        return self._tracer.child(
-            session_id=context.session_id or frame.session_id,
-            parent_session_id=context.parent_session_id or frame.parent_session_id,
-            turn_id=context.turn_id or frame.turn_id,
-            turn_index=frame.turn_index if context.turn_index is None else context.turn_index,
-            mode_iteration=frame.mode_iteration,
-            effect_id=frame.effect_id,
-        )
+    sequence: int
+    elapsed_ms: int
 
 
 class ModelCallTrace:
-    """Writes one model call: its start, its failed attempts, its stream at the extended level, and its end.
+    """Writes one model call.
 
-    Arguments: the turn's `tracer`; `llm_call_id`, which the call's records share; the `provider`'s kind; `context`
-    for what else is known of the place (mode_iteration, effect_id, originating_tool_call_id).
+    Arguments: a `tracer` whose context holds the call's id, and the `provider`'s kind.
     """
 
-    def __init__(self, tracer: Tracer, llm_call_id: str, provider: str, **context: object) -> None:
-        self._tracer = tracer.child(llm_call_id=llm_call_id, **context)
+    def __init__(self, tracer: Tracer, provider: str) -> None:
+        self._tracer = tracer
         self._provider = provider
-        self._begun = self._attempt_begun = tracer.clock.monotonic()
-        self._first_text_ms: int | None = None
-        self._provider_events = 0
-        self._runtime_events = 0
-        self._last_event_ms = 0
-        self._characters = 0
+        self._open = False
+        self._begun = 0.0
+        self._failed_attempts = 0
+        self._new_attempt()
 
-    def started(
-        self, request: LlmRequest, *, stream: bool = True, generation: Mapping[str, JsonValue] | None = None
-    ) -> None:
-        """The final request is made and the call begins."""
+    def _new_attempt(self) -> None:
+        self._attempt_begun = self._tracer.clock.monotonic()
+        self._first_output_ms: int | None = None
+        self._last_event_ms = 0
+        self._provider_events = 0
+        self._events = 0
+        self._text_chars = 0
+
+    def started(self, request: LlmRequest, *, stream: bool) -> None:
+        """The final request is made and the call begins; `stream` says whether somebody wants it piece by piece."""
+        self._open = True
         self._begun = self._attempt_begun = self._tracer.clock.monotonic()
-        self._tracer.llm_call_started(request, provider=self._provider, stream=stream, generation=generation)
+        self._tracer.write(lambda: TraceEvent.LlmCallStarted(request_of(request, self._provider, stream=stream)))
+
+    # --- what a provider reports -----------------------------------------------------------------
 
     def request_body(self, body: JsonValue) -> None:
-        """What an attempt sends; written as a stream event."""
+        """What an attempt sends; the attempt counts from here."""
+        self._attempt_begun = self._tracer.clock.monotonic()
         self._raw(REQUEST_EVENT, 0, lambda: json.dumps(body, ensure_ascii=False))
 
     def provider_event(self, name: str, data: str) -> None:
         """A raw event of the provider."""
         self._provider_events += 1
         self._raw(name, self._provider_events, lambda: data)
+
+    def attempt_failed(self, attempt: int, failure: ProviderFailure) -> None:
+        """An attempt has failed."""
+        self._failed_attempts = attempt
+        reason = failure.terminal_reason
+        error = TraceError(failure.message, failure.retryable, reason, failure.code, failure.raw)
+        self._write_failure(error, attempt)
+        self._new_attempt()
 
     def _raw(self, name: str, sequence: int, data: Callable[[], str]) -> None:
         """Write what went over the wire, at the extended level."""
@@ -120,70 +103,84 @@ class ModelCallTrace:
 
         self._tracer.write(made)
 
-    def stream_event(self, event: AnyStreamEvent, visible_text: str | None = None) -> None:
-        """A stream event as the runtime got it; `visible_text` is what of it was shown."""
-        self._runtime_events += 1
-        sequence, elapsed = self._runtime_events, self._elapsed_ms()
-        self._last_event_ms = elapsed
+    # --- the stream ------------------------------------------------------------------------------
+
+    def arrived(self, event: AnyStreamEvent) -> Arrival | None:
+        """Take note of a stream event; what `shown` wants, None where stream events are not written."""
+        self._events += 1
+        self._last_event_ms = self._elapsed_ms()
         if isinstance(event, LlmStreamEvent.TextDelta):
-            self._characters += len(event.text)
-            if self._first_text_ms is None:
-                self._first_text_ms = elapsed
-        if self._tracer.extended:
-            self._tracer.write(lambda: _runtime_event(event, sequence, elapsed, visible_text))
+            self._text_chars += len(event.text)
+        if self._first_output_ms is None and not isinstance(event, _NO_OUTPUT):
+            self._first_output_ms = self._last_event_ms
+        return Arrival(self._events, self._last_event_ms) if self._tracer.extended else None
 
-    def attempt_failed(self, attempt: int, failure: ProviderFailure) -> None:
-        """An attempt has failed; the next one, if there is one, is counted from here."""
-        self._tracer.llm_call_failed(
-            failure.message,
-            attempt=attempt,
-            retryable=failure.retryable,
-            terminal_reason=failure.terminal_reason,
-            code=failure.code,
-            raw=failure.raw,
-            stream_summary=self._summary(),
+    def shown(self, event: AnyStreamEvent, arrival: Arrival, visible_text: str | None) -> None:
+        """Write a stream event, now that it is known what of its text was shown."""
+        self._tracer.write(lambda: _stream_event(event, arrival, visible_text))
+
+    # --- the end ---------------------------------------------------------------------------------
+
+    def ended(self, result: LlmResponse | LlmCallError, *, replayed: bool) -> None:
+        """The call is over. A replayed one has no duration; the attempts of one that failed here are written already.
+
+        The time to the first output counts from the beginning of the attempt that worked.
+        """
+        self._open = False
+        if isinstance(result, LlmCallError):
+            if replayed:
+                error = TraceError(result.message, result.retryable, result.terminal_reason, result.code, result.raw)
+                self._write_failure(error, max(1, len(result.attempts)), replayed=True)
+            return
+        duration = None if replayed else self._since(self._begun)
+        first, summary = self._first_output_ms, self._summary()
+        self._tracer.write(
+            lambda: TraceEvent.LlmCallCompleted(
+                response_of(result, duration, first),
+                result.usage,
+                result.provider_usage,
+                summary,
+                replayed or None,
+            )
         )
-        self._forget_attempt()
 
-    def completed(self, response: LlmResponse, *, response_model: str | None = None, replayed: bool = False) -> None:
-        """The model has answered; a replayed answer took no time. Time to the first text counts from the attempt."""
-        self._tracer.llm_call_completed(
-            response,
-            duration_ms=0 if replayed else _ms(self._tracer.clock.monotonic() - self._begun),
-            ttft_ms=self._first_text_ms,
-            response_model=response_model,
-            stream_summary=self._summary(),
-            replayed=replayed,
-        )
+    def broken_off(self, error: BaseException) -> None:
+        """The call ends without a result, if it was under way: it was cancelled, or what carries effects out failed."""
+        if not self._open:
+            return
+        self._open = False
+        cancelled = isinstance(error, asyncio.CancelledError)
+        reason = "cancelled" if cancelled else "unknown"
+        message = "the call was cancelled" if cancelled else f"{type(error).__name__}: {error}"
+        self._write_failure(TraceError(message, terminal_reason=reason), self._failed_attempts + 1)
 
-    def _elapsed_ms(self) -> int:
-        return _ms(self._tracer.clock.monotonic() - self._attempt_begun)
+    def _write_failure(self, error: TraceError, attempt: int, *, replayed: bool = False) -> None:
+        summary = self._summary()
+        self._tracer.write(lambda: TraceEvent.LlmCallFailed(error, attempt, summary, replayed or None))
 
     def _summary(self) -> dict[str, JsonValue]:
-        if not self._runtime_events and not self._provider_events:
+        if not self._events and not self._provider_events:
             return {}
         return {
-            "events": self._runtime_events,
+            "events": self._events,
             "provider_events": self._provider_events,
-            "text_chars": self._characters,
+            "text_chars": self._text_chars,
             "last_event_ms": self._last_event_ms,
         }
 
-    def _forget_attempt(self) -> None:
-        self._attempt_begun = self._tracer.clock.monotonic()
-        self._first_text_ms = None
-        self._provider_events = self._runtime_events = self._last_event_ms = self._characters = 0
+    def _elapsed_ms(self) -> int:
+        return self._since(self._attempt_begun)
+
+    def _since(self, begun: float) -> int:
+        return round((self._tracer.clock.monotonic() - begun) * 1000)
 
 
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)
+_NO_OUTPUT = (LlmStreamEvent.UsageUpdate, LlmStreamEvent.RetryStatus, LlmStreamEvent.AttemptReset)
 
 
-def _runtime_event(
-    event: AnyStreamEvent, sequence: int, elapsed_ms: int, visible_text: str | None
-) -> TraceEvent.RuntimeStreamEvent:
+def _stream_event(event: AnyStreamEvent, arrival: Arrival, visible_text: str | None) -> TraceEvent.RuntimeStreamEvent:
     """A stream event as a record shows it."""
-    made = TraceEvent.RuntimeStreamEvent(sequence, elapsed_ms, event.type, visible_text=visible_text)
+    made = TraceEvent.RuntimeStreamEvent(arrival.sequence, arrival.elapsed_ms, event.type, visible_text=visible_text)
     match event:
         case LlmStreamEvent.TextDelta() | LlmStreamEvent.ReasoningDelta():
             return replace(made, raw_text=event.text, output_index=event.part_index)

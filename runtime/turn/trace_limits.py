@@ -89,7 +89,7 @@ def _fitted(
 def _common_length(sizes: Iterable[int], excess: int) -> int:
     """The length to which the longest texts have to be cut so that `excess` bytes go."""
     ordered = sorted((size for size in sizes if size > LEAST_TEXT), reverse=True)
-    for count, (size, following) in enumerate(zip(ordered, [*ordered[1:], LEAST_TEXT], strict=True), 1):
+    for count, (size, following) in enumerate(zip(ordered, [*ordered[1:], LEAST_TEXT], strict=False), 1):
         gain = count * (size - following)
         if gain >= excess:
             return size - math.ceil(excess / count)

@@ -1,4 +1,4 @@
-"""Model requests, responses and tool outputs in the form that records have (observability.md 2).
+"""Prompts, requests, responses, programs and outcomes in the form that records have (observability.md 2).
 
 What only a provider can read (encrypted reasoning, signatures) is told as a boolean, an attachment by its hash.
 """
@@ -6,10 +6,13 @@ What only a provider can read (encrypted reasoning, signatures) is told as a boo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from lash.runtime.sansio.effects import ExecFailure, ExecOutcome, TerminalSubmit
 from lash.runtime.sansio.llm import AnyBlock, Block, LlmAttachment, LlmRequest, LlmResponse, ReasoningReplay
+from lash.runtime.sansio.messages import Message
 from lash.runtime.sansio.outcome import AnyTurnOutcome, TurnOutcome
+from lash.runtime.sansio.prompt import GUIDANCE_TEXT, INTRO_TEXT, PromptBuiltin, PromptLayer
 from lash.runtime.sansio.tools import AnyToolControl, AnyToolOutput, ToolOutput
 from lash.runtime.sansio.values import JsonValue, to_json
 from lash.runtime.seams.trace_events import (
@@ -19,6 +22,7 @@ from lash.runtime.seams.trace_events import (
     TraceEvent,
     TraceHandoff,
     TraceMessage,
+    TracePromptComponent,
     TraceRequest,
     TraceResponse,
     TraceTool,
@@ -27,11 +31,9 @@ from lash.runtime.seams.trace_events import (
 )
 
 
-def request_of(request: LlmRequest, provider: str, stream: bool, generation: dict[str, JsonValue]) -> TraceRequest:
-    """A request as a record shows it; `generation` holds settings that are the provider's, not the request's."""
-    settings = dict(generation)
-    if request.max_output_tokens is not None:
-        settings["max_output_tokens"] = request.max_output_tokens
+def request_of(request: LlmRequest, provider: str, *, stream: bool) -> TraceRequest:
+    """A request as a record shows it; `stream` says whether the reply comes piece by piece."""
+    bound = request.max_output_tokens
     return TraceRequest(
         model=request.model,
         model_variant=request.model_variant,
@@ -43,14 +45,12 @@ def request_of(request: LlmRequest, provider: str, stream: bool, generation: dic
         ),
         tool_choice=request.tool_choice,
         output_spec=None if request.output_spec is None else to_json(request.output_spec),
-        generation=settings,
+        generation={} if bound is None else {"max_output_tokens": bound},
         stream=stream,
     )
 
 
-def response_of(
-    response: LlmResponse, duration_ms: int, ttft_ms: int | None, response_model: str | None
-) -> TraceResponse:
+def response_of(response: LlmResponse, duration_ms: int | None, ttft_ms: int | None) -> TraceResponse:
     """A response as a record shows it."""
     return TraceResponse(
         text=response.full_text,
@@ -58,7 +58,7 @@ def response_of(
         ttft_ms=ttft_ms,
         terminal_reason=response.terminal_reason,
         response_id=response.response_id,
-        response_model=response_model,
+        response_model=response.response_model,
         parts=blocks_of(response.parts),
     )
 
@@ -129,3 +129,61 @@ def completion_of(outcome: AnyTurnOutcome, duration_ms: int) -> TraceEvent.TurnC
             return TraceEvent.TurnCompleted("handoff", "handoff", duration_ms, TraceHandoff(successor))
         case TurnOutcome.Stopped(stop=stop):
             return TraceEvent.TurnCompleted("stopped", stop.type, duration_ms)
+
+
+def step_of(iteration: int, code: str, result: ExecOutcome) -> dict[str, JsonValue]:
+    """A program and what it came to, as the payload of a mode's step."""
+    payload: dict[str, JsonValue] = {"iteration": iteration, "code": code}
+    if isinstance(result, ExecFailure):
+        return {**payload, "error": result.message}
+    payload |= {
+        "prints": list(result.observations),
+        "tool_calls": [
+            {
+                "call_id": call.call_id,
+                "name": call.tool_name,
+                "duration_ms": call.duration_ms,
+                "status": output_of(call.output, None).outcome.status,
+            }
+            for call in result.tool_calls
+        ],
+        "fuel": result.fuel,
+        "duration_ms": result.duration_ms,
+    }
+    if isinstance(result.terminal_finish, TerminalSubmit):
+        payload["submitted"] = result.terminal_finish.value
+    if result.error is not None:
+        payload["error"] = result.error
+    return payload
+
+
+def components_of(prompt: str, layer: PromptLayer, execution: str) -> tuple[TracePromptComponent, ...]:
+    """What a system prompt consists of, in its order: texts of the runtime, of the mode, and contributions to slots.
+
+    A contribution whose gate is shut is none of them; neither is one that the template has no place for.
+    """
+    texts = [
+        (PromptBuiltin.MAIN_AGENT_INTRO.value, "builtin", INTRO_TEXT),
+        (PromptBuiltin.EXECUTION_INSTRUCTIONS.value, "builtin", execution.strip()),
+        (PromptBuiltin.CORE_GUIDANCE.value, "builtin", GUIDANCE_TEXT),
+    ]
+    for slot, change in layer.slots.items():
+        texts += [(one.title or slot.value, slot.value, one.content) for one in change.contributions]
+    placed = sorted((prompt.find(text), name, kind, text) for name, kind, text in texts if text and text in prompt)
+    return tuple(TracePromptComponent(name, kind, text_hash(text), len(text)) for _, name, kind, text in placed)
+
+
+def input_of(messages: Iterable[Message], source: str) -> dict[str, JsonValue]:
+    """What a turn begins with, as metadata: parts of messages, their characters, and where they come from."""
+    parts = [part for message in messages for part in message.parts]
+    return {"input_items": len(parts), "input_chars": sum(len(part.text) for part in parts), "source": source}
+
+
+def text_hash(text: str) -> str:
+    """The SHA-256 of a text in hex."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+def known(metadata: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """The metadata that there is."""
+    return {name: value for name, value in metadata.items() if value is not None}
