@@ -228,7 +228,7 @@ class SessionPlugin:
         """Register hooks; one that must be inert in a session registers nothing."""
 
     def snapshot_revision(self) -> int:
-        """A number that moves with every change of state."""
+        """A number that moves with every change of state; 0 where there is none yet."""
         return 0
 
     def snapshot(self, w: SnapshotWriter) -> PluginSnapshotMeta:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, cast
 
 from lash.runtime.errors import PluginError
 from lash.runtime.sansio.llm import Role
-from lash.runtime.sansio.values import JsonValue
+from lash.runtime.sansio.values import JsonValue, canonical
 from lash.runtime.tools.result import ToolResult
 
 HookPoint = Literal["before_turn", "checkpoint", "before_tool", "after_tool", "after_turn"]
@@ -49,13 +49,6 @@ class Directive:
         messages: tuple[PluginMessage, ...]
 
     @dataclass(frozen=True, slots=True)
-    class CreateSession:
-        """Create a session, to hand off to or to be used by the host; `options` are those of a session."""
-
-        session_id: str
-        options: Mapping[str, JsonValue]
-
-    @dataclass(frozen=True, slots=True)
     class ReplaceToolArgs:
         """Call the tool with these arguments; they are checked afterwards."""
 
@@ -90,7 +83,6 @@ class Directive:
 AnyDirective: TypeAlias = (
     Directive.AbortTurn
     | Directive.EnqueueMessages
-    | Directive.CreateSession
     | Directive.ReplaceToolArgs
     | Directive.ShortCircuitTool
     | Directive.HandoffSession
@@ -98,7 +90,7 @@ AnyDirective: TypeAlias = (
     | Directive.EmitTrace
 )
 
-_EVERYWHERE: Final = frozenset({Directive.CreateSession, Directive.EmitRuntimeEvents, Directive.EmitTrace})
+_EVERYWHERE: Final = frozenset({Directive.EmitRuntimeEvents, Directive.EmitTrace})
 
 ALLOWED: Final[dict[HookPoint, frozenset[type]]] = {
     "before_turn": _EVERYWHERE | {Directive.AbortTurn, Directive.EnqueueMessages},
@@ -125,11 +117,39 @@ def checked(plugin_id: str, point: HookPoint, given: object) -> tuple[AnyDirecti
             known = type(one) in frozenset[type]().union(*ALLOWED.values())
             what = f"may not give {type(one).__name__}" if known else f"gave {one!r}, which is no directive"
             raise PluginError("invoke", plugin_id, f"its hook at {point} {what}")
-        if isinstance(one, Directive.EnqueueMessages):
-            for message in one.messages:
-                if message.role not in ("user", "system"):
-                    raise PluginError(
-                        "invoke", plugin_id, f"it may not speak as {message.role}, only as user or system"
-                    )
-        directives.append(cast("AnyDirective", one))
+        directive = cast("AnyDirective", one)
+        wrong = _problem(directive)
+        if wrong is not None:
+            raise PluginError("invoke", plugin_id, f"{type(one).__name__} of its hook at {point}: {wrong}")
+        directives.append(directive)
     return tuple(directives)
+
+
+def _problem(directive: AnyDirective) -> str | None:
+    """What is wrong with a directive's contents: they go into records, which hold nothing but JSON."""
+    fields: list[object] = []
+    match directive:
+        case Directive.AbortTurn(code=code, message=message):
+            fields += [code, message]
+        case Directive.HandoffSession(session_id=session_id):
+            fields += [session_id]
+        case Directive.EnqueueMessages(messages=messages):
+            for said in messages:
+                if said.role not in ("user", "system"):
+                    return f"it may not speak as {said.role}, only as user or system"
+            fields += [said.text for said in messages]
+        case Directive.ReplaceToolArgs(args=args):
+            return _no_json(args)
+        case _:
+            return None
+    return next((f"{field!r} is no text" for field in fields if not isinstance(field, str)), None)
+
+
+def _no_json(args: object) -> str | None:
+    if not isinstance(args, dict):
+        return f"arguments are an object, not {type(args).__name__}"
+    try:
+        canonical(cast("object", args))
+    except (TypeError, ValueError, RecursionError) as error:
+        return f"the arguments are no JSON: {error}"
+    return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from lash.runtime.errors import ConfigError, PluginError
-from lash.runtime.plugins.calling import HookTimes, close_all, named
+from lash.runtime.plugins.calling import HookCaller, HookTimes, close_all, named
 from lash.runtime.plugins.contract import PluginFactory, PluginSessionContext, SessionPlugin, SessionReadyContext
 from lash.runtime.plugins.ports import HookPorts
 from lash.runtime.plugins.registrar import PluginRegistrar, Registrations
@@ -24,9 +24,13 @@ class PluginHost:
 
     def __init__(self, factories: Iterable[PluginFactory], *, clock: Clock, times: HookTimes | None = None) -> None:
         self._factories = tuple(factories)
-        self._clock = clock
-        self._times = times or HookTimes()
+        self._caller = HookCaller(clock, times or HookTimes())
         _check_ids(self._factories)
+
+    @property
+    def times(self) -> HookTimes:
+        """How long hooks may take."""
+        return self._caller.times
 
     async def open_session(
         self,
@@ -34,14 +38,17 @@ class PluginHost:
         ports: HookPorts,
         *,
         snapshot: bytes | None = None,
-        extra: Sequence[PluginFactory] = (),
+        first: Sequence[PluginFactory] = (),
+        last: Sequence[PluginFactory] = (),
     ) -> PluginSession:
-        """The plugins of a session, ready; `extra` are factories of this session alone, `snapshot` what was committed.
+        """The plugins of a session, ready; `snapshot` is what was committed.
+
+        `first` (the mode) and `last` (what was bound) are factories of this session alone, round those of the core.
 
         Raises PluginError (registration, snapshot, session) naming the plugin, PluginSnapshotVersionError,
         ConfigError (duplicate_plugin), and StoreCorruption for a snapshot that cannot be read.
         """
-        factories = (*self._factories, *extra)
+        factories = (*first, *self._factories, *last)
         _check_ids(factories)
         entries = {} if snapshot is None else unpack(snapshot)
         plugins: list[SessionPlugin] = []
@@ -52,18 +59,18 @@ class PluginHost:
             for plugin in plugins:
                 if plugin.id in entries:
                     restore(plugin, entries[plugin.id])
-            session = PluginSession(context, plugins, registrations, entries, ports, self._clock, self._times)
+            session = PluginSession(context, plugins, registrations, entries, ports, self._caller)
             ready = SessionReadyContext(context, restored=snapshot is not None)
             for plugin in plugins:
                 named("session", plugin.id, "session_ready", plugin.session_ready, ready)
         except BaseException:
-            await close_all(plugins)
+            await close_all(plugins, self._caller)
             raise
         return session
 
     async def aclose(self) -> None:
         """Close the factories, the last one first."""
-        await close_all(self._factories)
+        await close_all(self._factories, self._caller)
 
 
 def _check_ids(factories: Sequence[PluginFactory]) -> None:

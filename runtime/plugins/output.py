@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lash.runtime.errors import PluginError
-from lash.runtime.plugins.calling import HookTimes, call_hook
+from lash.runtime.plugins.calling import HookCaller
 from lash.runtime.plugins.contract import AbortStream, AttemptReset, StreamChunk
 from lash.runtime.plugins.registrar import Registrations
 from lash.runtime.sansio.llm import LlmResponse
 from lash.runtime.sansio.outcome import TurnIssue
-from lash.runtime.seams.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +23,10 @@ class StreamVerdict:
 class OutputHooks:
     """The stream and response hooks of a session. A hook that fails changes nothing and is noted in `issues`."""
 
-    def __init__(self, registrations: Registrations, clock: Clock, times: HookTimes) -> None:
+    def __init__(self, registrations: Registrations, caller: HookCaller) -> None:
         self._has = registrations
-        self._clock = clock
-        self._times = times
+        self._caller = caller
         self._issues: list[TurnIssue] = []
-
-    @property
-    def active(self) -> bool:
-        """Whether there is any hook."""
-        return bool(self._has.stream or self._has.response)
 
     def take_issues(self) -> tuple[TurnIssue, ...]:
         """What went wrong since this was last asked."""
@@ -44,7 +37,7 @@ class OutputHooks:
         """Pipe a chunk through the hooks."""
         for one in self._has.stream:
             try:
-                given = await call_hook(self._clock, one.plugin_id, "stream hook", self._times.hook_s, one.hook, chunk)
+                given = await self._caller.call(one, "stream hook", chunk)
                 if isinstance(given, AbortStream):
                     return StreamVerdict(chunk.text, given.reason)
                 if given is not None and not isinstance(given, str):
@@ -60,9 +53,7 @@ class OutputHooks:
         """Pipe a response through the hooks."""
         for one in self._has.response:
             try:
-                given = await call_hook(
-                    self._clock, one.plugin_id, "response hook", self._times.hook_s, one.hook, response
-                )
+                given = await self._caller.call(one, "response hook", response)
                 if given is not None and not isinstance(given, LlmResponse):
                     what = f"its response hook gave {type(given).__name__}, no response"
                     raise PluginError("invoke", one.plugin_id, what)
@@ -76,9 +67,7 @@ class OutputHooks:
         """Tell all hooks that the attempt's text is void."""
         for one in (*self._has.stream, *self._has.response):
             try:
-                await call_hook(
-                    self._clock, one.plugin_id, "hook on a reset", self._times.hook_s, one.hook, AttemptReset()
-                )
+                await self._caller.call(one, "hook on a reset", AttemptReset())
             except PluginError as error:
                 self._note(error)
 

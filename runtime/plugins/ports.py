@@ -1,12 +1,11 @@
-"""What directives need of the runtime: sessions, activities, traces."""
+"""What directives need of the runtime: activities and traces."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Protocol
 
-from lash.runtime.errors import PluginError
 from lash.runtime.plugins.directives import PluginMessage, RuntimeEvent
 from lash.runtime.sansio.activity import AnyTurnEvent, TurnEvent
 from lash.runtime.sansio.messages import Message, Part, PluginOrigin
@@ -16,16 +15,12 @@ from lash.runtime.sansio.values import JsonValue
 class HookPorts(Protocol):
     """The runtime's side; one object per session."""
 
-    def emit(self, event: AnyTurnEvent, correlation_id: str | None) -> Awaitable[None] | None:
+    def emit(self, event: AnyTurnEvent, correlation_id: str | None) -> Awaitable[None]:
         """Show an event of the running turn."""
         ...
 
     def trace(self, name: str, payload: JsonValue) -> None:
         """Write a trace record; must not raise."""
-        ...
-
-    async def create_session(self, session_id: str, options: Mapping[str, JsonValue]) -> None:
-        """Create a session below this one."""
         ...
 
 
@@ -39,24 +34,14 @@ class PluginPorts:
     async def emit(self, event: RuntimeEvent) -> None:
         """Show an event."""
         shown = TurnEvent.PluginRuntime(self.plugin_id, event.kind, event.name, event.payload)
-        waiting = self.ports.emit(shown, f"plugin:{self.plugin_id}:{event.name}")
-        if waiting is not None:
-            await waiting
+        await self.ports.emit(shown, f"plugin:{self.plugin_id}:{event.name}")
 
     def trace(self, name: str, payload: JsonValue) -> None:
         """Write a trace record `plugin.<id>.<name>`."""
         self.ports.trace(f"plugin.{self.plugin_id}.{name}", payload)
 
-    async def create_session(self, session_id: str, options: Mapping[str, JsonValue]) -> None:
-        """Create a session; PluginError (invoke) where that fails."""
-        try:
-            await self.ports.create_session(session_id, options)
-        except Exception as error:
-            message = f"it could not create session {session_id!r}: {error}"
-            raise PluginError("invoke", self.plugin_id, message) from error
-
-    def message(self, scope: str, at: int, message: PluginMessage) -> Message:
+    def message(self, turn_id: str, point: str, at: int, message: PluginMessage) -> Message:
         """A message of the plugin; its id follows from where in the turn it was written, so a re-drive repeats it."""
-        message_id = f"{scope}.{self.plugin_id}.{at}"
+        message_id = f"m:{turn_id}:{point}.{self.plugin_id}:{at}"
         origin = PluginOrigin(self.plugin_id, message.transient)
         return Message(message_id, message.role, (Part(f"{message_id}.p0", "text", message.text),), origin)

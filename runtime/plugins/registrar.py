@@ -5,10 +5,12 @@ What was registered is kept with its plugin's id, so that a fault can be named, 
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from lash.runtime.errors import PluginError
+from lash.runtime.plugins.actions import A, Action, ActionDefinition, ActionHook, O, PluginOp
 from lash.runtime.plugins.contract import (
     AfterToolHook,
     AfterTurnHook,
@@ -30,6 +32,15 @@ from lash.runtime.tools.provider import ToolProvider
 from lash.runtime.tools.signature import call_name
 
 H = TypeVar("H")
+
+
+class ModeHalf(Protocol):
+    """What of a mode's session half the registrar looks at; see `lash.runtime.turn.mode.ModeSession`."""
+
+    @property
+    def mode_id(self) -> str:
+        """The mode's name."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +71,9 @@ class Registrations:
     config_mutators: list[Registered[ConfigMutator]] = field(default_factory=list[Any])
     prepare_turn: list[Registered[PrepareTransform]] = field(default_factory=list[Any])
     rewrite: list[Registered[RewriteHook]] = field(default_factory=list[Any])
-    mode_session: Registered[Any] | None = None
-    protocol_driver: Registered[Any] | None = None
+    mode_session: Registered[ModeHalf] | None = None
     native_tools: list[Registered[ToolProvider]] = field(default_factory=list[Any])
+    actions: dict[str, Action] = field(default_factory=dict[str, Action])
     tool_owners: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
 
 
@@ -101,6 +112,18 @@ class PluginRegistrar:
                 f"{to} belongs to plugin {before.plugin_id!r} already, and there can be one",
             )
         setattr(into, to, Registered(self.plugin_id, thing))
+
+    def add_action(self, definition: ActionDefinition, hook: ActionHook) -> None:
+        """Register an action; PluginError names both plugins where two have one of a name."""
+        into = self._open()
+        taken = into.actions.get(definition.name)
+        if taken is not None:
+            raise PluginError(
+                "registration",
+                self.plugin_id,
+                f"the action {definition.name!r} is there already, of plugin {taken.plugin_id!r}",
+            )
+        into.actions[definition.name] = Action(self.plugin_id, definition, hook)
 
     def add_provider(self, to: str, provider: ToolProvider) -> None:
         """Register tools; PluginError names both plugins where two have a tool of one name."""
@@ -148,12 +171,16 @@ class PluginRegistrar:
         """The session's life."""
         return _Session(self)
 
+    def actions(self) -> _Actions:
+        """What the host may ask of the plugin."""
+        return _Actions(self)
+
     def history(self) -> _History:
         """What the model sees of the past."""
         return _History(self)
 
     def mode(self) -> _Mode:
-        """What makes a plugin a mode."""
+        """What makes a plugin a mode, or adds to the one of the session."""
         return _Mode(self)
 
 
@@ -230,6 +257,16 @@ class _Session(_Namespace):
         self._reg.add("config_mutators", hook)
 
 
+class _Actions(_Namespace):
+    def op(self, definition: ActionDefinition, hook: ActionHook) -> None:
+        """Offer an action; a name that is taken is an error."""
+        self._reg.add_action(definition, hook)
+
+    def typed(self, op: type[PluginOp[A, O]], hook: Callable[[A], O | Awaitable[O]]) -> None:
+        """Offer an action that is written as a class."""
+        self._reg.add_action(op.definition(), hook)
+
+
 class _History(_Namespace):
     def prepare_turn(self, priority: int, hook: PrepareTransform) -> None:
         """Shorten or extend what the model sees this turn; high priorities first, each works on what the last gave."""
@@ -241,20 +278,16 @@ class _History(_Namespace):
 
 
 class _Mode(_Namespace):
-    def session(self, session: Any) -> None:
-        """The mode's half of the session; one."""
-        self._reg.add_one("mode_session", session)
-
-    def protocol_driver(self, driver: Any) -> None:
-        """The mode's driver; one, and of the session's mode."""
+    def session(self, session: ModeHalf) -> None:
+        """The mode's half of the session, which also makes its driver; one, and of the session's mode."""
         context = self._reg.context
-        if driver.mode_id != context.execution_mode:
+        if session.mode_id != context.execution_mode:
             raise PluginError(
                 "registration",
                 self._reg.plugin_id,
-                f"it drives mode {driver.mode_id!r}, but the session is in mode {context.execution_mode!r}",
+                f"it drives mode {session.mode_id!r}, but the session is in mode {context.execution_mode!r}",
             )
-        self._reg.add_one("protocol_driver", driver)
+        self._reg.add_one("mode_session", session)
 
     def native_tools(self, provider: ToolProvider) -> None:
         """Tools of the mode itself."""

@@ -94,7 +94,7 @@ class PluginEntry:
         """The entry that `to_json` wrote; StoreCorruption where it is none."""
         try:
             record = cast("dict[str, Any]", data)
-            blobs = {name: base64.b64decode(text) for name, text in record["blobs"].items()}
+            blobs = {name: base64.b64decode(text, validate=True) for name, text in record["blobs"].items()}
             return cls(PluginSnapshotMeta(record["version"], record["state"]), record["revision"], blobs)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise StoreCorruption(f"the recorded state of a plugin cannot be read: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Self
 
 from lash.runtime.errors import ConfigError
 from lash.runtime.plugins.contract import PluginFactory
@@ -24,8 +25,8 @@ class PluginStack:
     def __contains__(self, plugin_id: object) -> bool:
         return any(factory.id == plugin_id for factory in self._factories)
 
-    def __add__(self, factories: Iterable[PluginFactory]) -> PluginStack:
-        return PluginStack([*self._factories, *factories])
+    def __add__(self, factories: Iterable[PluginFactory]) -> Self:
+        return type(self)([*self._factories, *factories])
 
     def __repr__(self) -> str:
         return f"PluginStack({[factory.id for factory in self._factories]!r})"
@@ -65,8 +66,8 @@ class PluginStack:
         """Keep the factories of which `keep` is true."""
         self._factories = [factory for factory in self._factories if keep(factory)]
 
-    def configure(self, change: Callable[[PluginStack], object]) -> PluginStack:
+    def configure(self, change: Callable[[Self], object]) -> Self:
         """A copy that `change` has worked on."""
-        copy = PluginStack(self._factories)
+        copy = type(self)(self._factories)
         change(copy)
         return copy

@@ -15,13 +15,12 @@ PREFIX: Final = "plugin:"
 
 
 class PluginStates:
-    """Snapshots of plugins by revision; implements `lash.runtime.tools.hooks.EffectState`.
-
-    `changed` says whether the committed bytes would differ from those last made or restored.
-    """
+    """Snapshots of plugins by revision; implements `lash.runtime.tools.hooks.EffectState`."""
 
     def __init__(self, plugins: Sequence[SessionPlugin], stored: Mapping[str, PluginEntry]) -> None:
         self._plugins = {plugin.id: plugin for plugin in plugins}
+        self._stored = set(stored)
+        self._brought_back = False
         self._carried = {plugin_id: entry for plugin_id, entry in stored.items() if plugin_id not in self._plugins}
         self._entries: dict[str, PluginEntry] = {}
         self._seen = self.mark()
@@ -29,24 +28,37 @@ class PluginStates:
             plugin = self._plugins.get(plugin_id)
             if plugin is not None and entry.meta.version == plugin.version:
                 self._entries[plugin_id] = entry
-        self._committed: Mapping[str, int] = dict(self._seen) if stored else {}
+        self._committed = self._with_state(self._seen)
 
     def mark(self) -> dict[str, int]:
         """The revisions of all plugins now."""
-        return {plugin_id: plugin.snapshot_revision() for plugin_id, plugin in self._plugins.items()}
+        return {
+            plugin_id: named("snapshot", plugin_id, "snapshot_revision", plugin.snapshot_revision)
+            for plugin_id, plugin in self._plugins.items()
+        }
+
+    def _with_state(self, mark: Mapping[str, int]) -> dict[str, int]:
+        """The revisions of those that have a state: one was stored or brought back, or has moved from revision 0."""
+        return {plugin_id: revision for plugin_id, revision in mark.items() if revision or plugin_id in self._stored}
 
     @property
     def changed(self) -> bool:
-        """Whether some plugin's state has moved since the last snapshot."""
-        return self.mark() != self._committed
+        """Whether some plugin's state has moved since the last commit."""
+        return self._brought_back or self._with_state(self.mark()) != self._committed
 
-    def snapshot(self) -> bytes:
-        """The state of all plugins, absent ones included; PluginError (snapshot) names one that fails."""
-        mark = self.mark()
-        entries = {plugin_id: self._entry(plugin_id, mark[plugin_id]) for plugin_id in self._plugins}
-        packed = pack({**self._carried, **entries})
-        self._committed = mark
-        return packed
+    def packed(self) -> bytes | None:
+        """The state of all plugins that have one, absent ones included; None where there is none.
+
+        Raises PluginError (snapshot) naming a plugin that cannot write its state.
+        """
+        mark = self._with_state(self.mark())
+        entries = {plugin_id: self._entry(plugin_id, revision) for plugin_id, revision in mark.items()}
+        together = {**self._carried, **entries}
+        return pack(together) if together else None
+
+    def committed(self) -> None:
+        """What `packed` gave is stored."""
+        self._committed, self._brought_back = self._with_state(self.mark()), False
 
     def _entry(self, plugin_id: str, revision: int) -> PluginEntry:
         """A plugin's entry, made anew only where its revision has moved."""
@@ -81,7 +93,10 @@ class PluginStates:
             if plugin is not None:
                 entry = PluginEntry.from_json(data)
                 restore(plugin, entry)
-                self._entries[plugin.id], self._seen[plugin.id] = entry, plugin.snapshot_revision()
+                self._entries[plugin.id], self._seen[plugin.id] = entry, self.mark()[plugin.id]
+                # A plugin need not count what it takes up as a change; for the commit it is one.
+                self._stored.add(plugin.id)
+                self._brought_back = True
 
 
 def restore(plugin: SessionPlugin, entry: PluginEntry) -> None:

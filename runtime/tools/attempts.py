@@ -25,7 +25,7 @@ from lash.runtime.tools.context import (
     open_progress,
 )
 from lash.runtime.tools.definition import ToolContract, Unset
-from lash.runtime.tools.hooks import CallFrame
+from lash.runtime.tools.hooks import CallFrame, ToolObserver
 from lash.runtime.tools.provider import Path, ToolCall
 from lash.runtime.tools.result import CANCELLED, ResultInvalid, ToolError, ToolResult, failed, json_bytes, output_of
 from lash.runtime.tools.surface import SurfaceEntry
@@ -66,6 +66,7 @@ class Execution:
     access: ToolSurfaceAccess
     emit: Emit
     turn_token: CancelToken
+    observer: ToolObserver | None = None
 
 
 class ToolRun:
@@ -187,6 +188,8 @@ class ToolRun:
             return failed("internal", error.code, f"{name} gave what is no JSON: {error.message}", "tool"), None
         except (Exception, SystemExit) as error:  # a tool that calls `sys.exit` ends its call, not the process
             _log.exception("the tool %s raised", name)
+            if self._on.observer is not None:
+                self._on.observer.raised(self._call_id, name, error)
             return failed("internal", "tool_exception", f"{type(error).__name__}: {error}", "tool"), None
         finally:
             close_context(context)

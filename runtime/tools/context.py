@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from lash.runtime.errors import LashError
@@ -22,6 +22,9 @@ from lash.runtime.sansio.values import JsonValue
 from lash.runtime.tools.cancel import CancelToken
 from lash.runtime.tools.definition import Availability
 from lash.runtime.tools.threads import ToolThreads
+
+if TYPE_CHECKING:
+    from lash.runtime.plugins.binding import PluginBinding
 
 Emit: TypeAlias = "Callable[[AnyTurnEvent, str | None], Awaitable[None] | None]"
 """Shows an event under a correlation id; what it gives is awaited, so that a slow sink slows the turn."""
@@ -48,12 +51,6 @@ class SessionSnapshot:
     turn_index: int
     messages: tuple[Message, ...]
     events: tuple[SessionEventRecord, ...]
-
-
-class PluginInputKey(Protocol):
-    """What names a plugin's binding: `lash.runtime.plugins.binding.PluginBinding`."""
-
-    ID: str
 
 
 class CatalogEntryView(Protocol):
@@ -119,6 +116,7 @@ class _Behind:
 _BEHIND: WeakKeyDictionary[ToolContext, _Behind] = WeakKeyDictionary()
 
 T = TypeVar("T")
+I = TypeVar("I")  # noqa: E741 - the name the contract uses, for the type of a turn's input
 
 
 class ToolContext:
@@ -193,9 +191,9 @@ class ToolContext:
         """Keep an image, to be returned by its reference; AttachmentError for bytes that are none."""
         return await _services(self).put_attachment(data, label)
 
-    def plugin_input(self, binding: PluginInputKey) -> Any:
+    def plugin_input(self, binding: type[PluginBinding[Any, I]]) -> I | None:
         """What the turn was given for a plugin; None where it was given nothing."""
-        return _services(self).plugin_input(binding.ID)
+        return cast("I | None", _services(self).plugin_input(binding.ID))
 
 
 def _behind(context: ToolContext) -> _Behind:

@@ -29,6 +29,7 @@ from lash.runtime.sansio.tools import (
     PendingToolCall,
     ToolOutput,
 )
+from lash.runtime.sansio.usage import TokenLedgerEntry
 from lash.runtime.sansio.values import JsonValue, from_json, to_json
 from lash.runtime.seams.clock import Clock
 from lash.runtime.seams.effects import (
@@ -112,6 +113,7 @@ class ToolDispatcher:
 
     `surface` is what the turn sees and may be replaced between iterations. `emit` shows activities, `desk` knows whom
     to ask for approvals, `services` stands behind the contexts of tools; hooks, state and observer are optional.
+    `usage` is what tools have used of the model, recorded calls included.
     """
 
     def __init__(
@@ -139,10 +141,11 @@ class ToolDispatcher:
         self.hooks = hooks
         self.state = state
         self.observer = observer
+        self.usage: list[TokenLedgerEntry] = []
         self.token = token
         self.emit = emit
         self.clock = clock
-        self.execution = Execution(clock, self.limits, threads, services, _Access(self), emit, token)
+        self.execution = Execution(clock, self.limits, threads, services, _Access(self), emit, token, observer)
 
     async def dispatch(self, request: ToolRequest, frame: CallFrame) -> CompletedToolCall:
         """Run one call."""
@@ -347,6 +350,7 @@ class _Drive:
         envelope = EffectEnvelope(invocation, {"kind": kind, **command})
         outcome = await self._by.controller.execute(envelope, _Local(local))
         self._replayed = outcome.replayed
+        self._by.usage += outcome.usage
         self._starting.leave(self._place)
         if outcome.replayed and state is not None:
             state.apply(outcome.state_delta)

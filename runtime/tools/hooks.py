@@ -116,10 +116,17 @@ class JoinedState:
 
 
 class ToolObserver(Protocol):
-    """Is told of each call once when it starts and once when it is over; must not raise and takes no time."""
+    """Is told of each call once when it starts and once when it is over, and of exceptions in between.
+
+    It must not raise and takes no time.
+    """
 
     def started(self, frame: CallFrame, call_id: str, name: str, args: JsonValue, parent_call_id: str | None) -> None:
         """A call begins; a replayed one does not."""
+        ...
+
+    def raised(self, call_id: str, name: str, error: BaseException) -> None:
+        """A tool has raised what it should not; the attempt has failed."""
         ...
 
     def completed(

@@ -97,10 +97,20 @@ async def run_bounded(
     When the awaiting task is cancelled the work is stopped at once: cancelled, given `cancel_s`, then abandoned.
     """
     task = asyncio.create_task(work, name=name)
-    asked = asyncio.create_task(token.wait())
-    timer = None if deadline_s is None else asyncio.ensure_future(clock.sleep(deadline_s))
+    loop = asyncio.get_running_loop()
+    asked: asyncio.Future[None] = loop.create_future()
+
+    def wake() -> None:
+        loop.call_soon_threadsafe(_settle, asked)
+
+    forget = token.on_cancel(wake)
+    timer: asyncio.Future[None] | None = None
     try:
-        await asyncio.wait({task, asked, *([] if timer is None else [timer])}, return_when=asyncio.FIRST_COMPLETED)
+        # Much work ends without ever waiting: it gets one pass of the loop before anything is set up to wait for it.
+        await asyncio.sleep(0)
+        if not task.done():
+            timer = None if deadline_s is None else asyncio.ensure_future(clock.sleep(deadline_s))
+            await asyncio.wait({task, asked, *([] if timer is None else [timer])}, return_when=asyncio.FIRST_COMPLETED)
         if task.done() and not token.cancelled:
             return Ended("done", task)
         how: Literal["timeout", "cancelled"] = "cancelled" if token.cancelled else "timeout"
@@ -109,4 +119,12 @@ async def run_bounded(
         await stop(clock, task, token, 0.0, cancel_s, give_up)
         raise
     finally:
-        await discard(asked, timer)
+        forget()
+        asked.cancel()
+        await discard(timer)
+
+
+def _settle(asked: asyncio.Future[None]) -> None:
+    """Wake whoever waits for this, if somebody still does."""
+    if not asked.done():
+        asked.set_result(None)

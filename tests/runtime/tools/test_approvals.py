@@ -18,6 +18,7 @@ from lash.runtime.tools.approvals import ApprovalDesk, Approve, Deny, Edit, Reco
 from lash.runtime.tools.attempts import ToolLimits
 from lash.runtime.tools.context import ToolContext
 from lash.runtime.tools.decorator import Tool, tool
+from lash.runtime.tools.definition import ApprovalCheck
 from lash.testing.clock import FakeClock, SequentialIds, settle
 from tests.runtime.tools.support import SCOPE, Bench, bench, failure, value
 
@@ -129,15 +130,22 @@ async def test_a_callback_that_fails_is_a_denial(answer: Any) -> None:
         assert till.ran == []
 
 
-def asynchronous(check: Callable[[dict[str, Any], ToolContext], Any]) -> Callable[..., Awaitable[Any]]:
-    async def checked(args: dict[str, Any], ctx: ToolContext) -> Any:
+Check = Callable[[dict[str, Any], ToolContext], bool | str]
+
+
+def plain(check: Check) -> Check:
+    return check
+
+
+def asynchronous(check: Check) -> Callable[[dict[str, Any], ToolContext], Awaitable[bool | str]]:
+    async def checked(args: dict[str, Any], ctx: ToolContext) -> bool | str:
         return check(args, ctx)
 
     return checked
 
 
-@pytest.mark.parametrize("wrap", [lambda check: check, asynchronous])
-async def test_a_check_decides_by_the_arguments_and_gives_the_reason(wrap: Any) -> None:
+@pytest.mark.parametrize("wrap", [plain, asynchronous])
+async def test_a_check_decides_by_the_arguments_and_gives_the_reason(wrap: Callable[[Check], ApprovalCheck]) -> None:
     def check(args: dict[str, Any], ctx: ToolContext) -> bool | str:
         assert ctx.tool_call_id == "c1"
         return f"{args['amount']} is a lot" if args["amount"] > 9 else False

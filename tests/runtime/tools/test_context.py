@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lash.runtime.errors import LashError
+from lash.runtime.plugins.binding import PluginBinding
 from lash.runtime.sansio.llm import LlmRequest, LlmResponse
 from lash.runtime.sansio.messages import AttachmentRef
 from lash.runtime.sansio.usage import TokenLedgerEntry
@@ -44,7 +45,7 @@ class Services:
         return {"a": 1} if plugin_id == "mine" else None
 
 
-class Mine:
+class Mine(PluginBinding[None, dict[str, int]]):
     ID = "mine"
 
 
@@ -61,7 +62,7 @@ async def test_a_tool_reaches_the_services_by_name() -> None:
             (await ctx.snapshot_session("other")).session_id,
             completion.full_text,
             (await ctx.put_attachment(b"123", label="l")).byte_len,
-            ctx.plugin_input(Mine()),
+            ctx.plugin_input(Mine),
             [entry.name for entry in ctx.tool_catalog()],
             ctx.idempotency_key,
         ]

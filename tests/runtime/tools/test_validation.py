@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lash.runtime.tools.validation import SchemaUnusable, problem
+from lash.runtime.tools.validation import Schema, SchemaUnusable, problem
 
 OBJECT: Any = {
     "type": "object",
@@ -57,15 +57,15 @@ def test_what_fits_has_no_problem() -> None:
     assert problem({"value": "ab", "limit": 100, "x": {"z": 1}, "list": ["a", None], "either": None}, OBJECT) is None
 
 
-@pytest.mark.parametrize(
-    "schema",
-    [
-        {"type": "object"},
-        {"type": "object", "properties": {"a": {}}, "additionalProperties": True},
-        {"type": "object", "properties": {"a": {}}, "patternProperties": {"^b": {}}},
-    ],
-)
-def test_undeclared_properties_are_fine_where_the_schema_says_so(schema: Any) -> None:
+OPEN: list[Schema] = [
+    {"type": "object"},
+    {"type": "object", "properties": {"a": {}}, "additionalProperties": True},
+    {"type": "object", "properties": {"a": {}}, "patternProperties": {"^b": {}}},
+]
+
+
+@pytest.mark.parametrize("schema", OPEN)
+def test_undeclared_properties_are_fine_where_the_schema_says_so(schema: Schema) -> None:
     assert problem({"b": 1}, schema) is None
 
 
@@ -81,7 +81,7 @@ def test_joined_parts_admit_what_any_of_them_declares_and_nothing_else() -> None
 
 
 def test_properties_beside_alternatives_are_joined_too() -> None:
-    schema: Any = {
+    schema: Schema = {
         "type": "object",
         "properties": {"k": {"type": "string"}},
         "anyOf": [{"properties": {"a": {}}, "required": ["a"]}, {"properties": {"b": {}}, "required": ["b"]}],
