@@ -2,43 +2,76 @@
 
 The bridge turns the program's requests into tool calls of the runtime and its prints into observations, and it halts
 the program when a tool's result says that the turn is over. It lives as long as its block.
+
+Calls that the program makes together are a *wave*: those of parallel tools run side by side, those of serial tools
+after them, one by one in the order of the source.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
-from lash.modes.rlm.codec import images_in
+from lash.modes.rlm.arguments import TooLongToPass, split_arguments
+from lash.modes.rlm.codec import images_in, program_value
 from lash.modes.rlm.config import ObserveBudget
+from lash.modes.rlm.nearest import call_hint
 from lash.modes.rlm.observe import observe
+from lash.modes.rlm.sources import LARGEST_WHOLE, HostSource, long_texts
+from lash.runtime.errors import EffectError
 from lash.runtime.sansio.activity import AnyTurnEvent, TurnEvent
 from lash.runtime.sansio.effects import ObservationMetrics, PrintedImage
-from lash.runtime.sansio.tools import CompletedToolCall, ToolOutput
+from lash.runtime.sansio.tools import CompletedToolCall, ToolOutput, ToolSpec
 from lash.runtime.sansio.values import JsonValue, canonical
+from lash.runtime.tools.cancel import CancelToken
+from lash.runtime.tools.definition import ToolManifest
+from lash.runtime.tools.provider import Path
 from lashlang import ToolFailure, Value
-from lashlang.projection import Projected, Unsupported
+from lashlang.projection import Projected, Projection, ProjectionUnavailable, Unsupported
 
 LONGEST_PRINT = 1_000_000
 """Characters of a print that are stored; of a longer one its two ends."""
 
-MOST_IMAGES = 8
-"""Images of one step that are attached."""
-
 NO_HANDLES = "handles are not available here: call the tool directly, or side by side in `parallel`"
 
 Emit = Callable[[AnyTurnEvent, str | None], Awaitable[None]]
+
+ResultProjector = Callable[[str, Value], Value | Projection | None]
+"""Given a tool's name and its value, what a program gets in its place; None for the value itself."""
 
 
 class ProgramHalted(BaseException):
     """A tool's control result ends the block at that call. No Exception, so that nothing takes it for a failed tool."""
 
 
+class EffectsFailed(BaseException):
+    """The effect host cannot go on, so the block cannot. No Exception, for the same reason."""
+
+    def __init__(self, error: EffectError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class ToolPort(Protocol):
     """The runtime's side of a tool call."""
 
-    async def call(self, ordinal: int, name: str, args: dict[str, JsonValue]) -> CompletedToolCall:
+    def specs(self) -> Sequence[ToolSpec]:
+        """The tools that can be called."""
+        ...
+
+    def tool(self, name: str) -> ToolManifest | None:
+        """The tool that a call of that name reaches; None where it reaches none."""
+        ...
+
+    async def call(
+        self, ordinal: int, name: str, args: dict[str, JsonValue], projections: Mapping[Path, Projected]
+    ) -> CompletedToolCall:
         """Run a tool to its end; `ordinal` counts the calls of the block in the order in which they are made."""
+        ...
+
+    async def give_up(self, ordinal: int, name: str, args: dict[str, JsonValue]) -> CompletedToolCall:
+        """A call that was broken off because the program is over, as cancelled."""
         ...
 
     async def image(self, image_id: str) -> PrintedImage | None:
@@ -46,26 +79,87 @@ class ToolPort(Protocol):
         ...
 
 
-class RlmBridge:
-    """See `lashlang.ToolHost`. After the block: what was called, printed and shown, and the call that halted it."""
+class _Wave:
+    """The calls that a program makes together, as futures that are done when their calls are."""
 
-    def __init__(self, port: ToolPort, emit: Emit, correlation_id: str, budget: ObserveBudget) -> None:
+    def __init__(self) -> None:
+        self._parallel: list[asyncio.Future[None]] = []
+        self._serial: list[asyncio.Future[None]] = []
+
+    def join(self, serial: bool) -> asyncio.Future[None]:
+        """Take part."""
+        done = asyncio.get_running_loop().create_future()
+        (self._serial if serial else self._parallel).append(done)
+        return done
+
+    async def turn_of(self, call: asyncio.Future[None]) -> None:
+        """Wait until a serial call may run."""
+        await asyncio.sleep(0)  # until all of the wave have taken part
+        before = [*self._parallel, *self._serial[: self._serial.index(call)]]
+        if before:
+            await asyncio.wait(before)
+
+    async def others(self, call: asyncio.Future[None]) -> None:
+        """Wait until all other calls have ended."""
+        rest = [one for one in (*self._parallel, *self._serial) if one is not call]
+        if rest:
+            await asyncio.wait(rest)
+
+
+class RlmBridge:
+    """See `lashlang.ToolHost`. After the block: what was called, printed and shown, and the call that halted it.
+
+    `sources` are the projected values of the block by name; `token` stops it; `projectors` may put a projected value in
+    the place of a tool's.
+    """
+
+    keeps_projections = True
+
+    def __init__(
+        self,
+        port: ToolPort,
+        emit: Emit,
+        correlation_id: str,
+        budget: ObserveBudget,
+        sources: Mapping[str, Value | Projection],
+        token: CancelToken,
+        projectors: Sequence[ResultProjector] = (),
+    ) -> None:
         self._port = port
         self._emit = emit
         self._correlation_id = correlation_id
         self._budget = budget
+        self._sources = sources
+        self._token = token
+        self._projectors = projectors
         self._made = 0
+        self._wave: _Wave | None = None
+        self._open: set[asyncio.Future[None]] = set()
         self._calls: dict[int, CompletedToolCall] = {}
+        self._projections: dict[str, Mapping[Path, Projected]] = {}
         self.observations: list[str] = []
         self.metrics: list[ObservationMetrics] = []
         self.shown: list[str] = []
         self.images: list[PrintedImage] = []
-        self.halted: CompletedToolCall | None = None
 
     @property
     def calls(self) -> tuple[CompletedToolCall, ...]:
         """The calls that were completed, in the order in which they were made."""
         return tuple(self._calls[number] for number in sorted(self._calls))
+
+    @property
+    def halted(self) -> CompletedToolCall | None:
+        """The call that ends the turn: the first in source order."""
+        return next((call for call in self.calls if call.control is not None and call.succeeded), None)
+
+    def projections_of(self, call: CompletedToolCall) -> Mapping[Path, Projected]:
+        """The projected values that a call's tool was given as they are."""
+        return self._projections.get(call.call_id, {})
+
+    async def settled(self) -> None:
+        """Wait until no call is open; once the token is set none begins any more."""
+        while self._open:
+            await asyncio.wait(set(self._open))
 
     # --- requests ----------------------------------------------------------------------------------
 
@@ -73,19 +167,87 @@ class RlmBridge:
         """Run a tool; its value, or ToolFailure with what went wrong."""
         ordinal = self._made
         self._made += 1
-        done = await self._port.call(ordinal, name, args)
-        self._calls[ordinal] = done
+        manifest = self._port.tool(name)
+        serial = manifest is not None and manifest.execution_mode == "serial"
+        wave = self._present_wave()
+        ended = wave.join(serial)
+        self._open.add(ended)
+        try:
+            if serial:
+                await wave.turn_of(ended)
+            done = await self._complete(ordinal, name, args, manifest, wave, ended)
+        finally:
+            self._open.discard(ended)
+            if not ended.done():
+                ended.set_result(None)
+        if self._token.cancelled:
+            # The program is about to be stopped, and goes no further.
+            await asyncio.get_running_loop().create_future()
         if done.control is not None and done.succeeded:
-            if self.halted is None:
-                self.halted = done
             raise ProgramHalted
         match done.output:
             case ToolOutput.Success(value=value):
-                return value
+                return self._projected(done.tool_name, program_value(value))
             case ToolOutput.Failure(failure=failure):
-                raise ToolFailure(_failure_text(failure.message, failure.raw))
+                hint = call_hint(failure, name, args, self._port.specs())
+                raise ToolFailure(_failure_text(failure.message, failure.raw) + hint)
             case ToolOutput.Cancelled(message=message):
                 raise ToolFailure(message)
+
+    def _projected(self, tool: str, value: Value) -> Value:
+        """A tool's value, or what the first projector that wants it has for it."""
+        for projector in self._projectors:
+            found = projector(tool, value)
+            if found is not None:
+                return Projected(tool, HostSource(found, f"turn:{tool}")) if isinstance(found, Projection) else found
+        return value
+
+    def _present_wave(self) -> _Wave:
+        """The wave of the calls that are being made: the tasks of one wave all begin before anything else happens."""
+        if self._wave is None:
+            self._wave = _Wave()
+            asyncio.get_running_loop().call_soon(self._end_wave)
+        return self._wave
+
+    def _end_wave(self) -> None:
+        self._wave = None
+
+    async def _complete(
+        self,
+        ordinal: int,
+        name: str,
+        args: dict[str, Value],
+        manifest: ToolManifest | None,
+        wave: _Wave,
+        ended: asyncio.Future[None],
+    ) -> CompletedToolCall:
+        """Make one call; `ended` is its place in the wave."""
+        preserved = None if manifest is None else manifest.preserve_projected
+        try:
+            given = await split_arguments(args, preserved)
+        except (TooLongToPass, ProjectionUnavailable) as error:
+            raise ToolFailure(str(error)) from error
+        try:
+            done = await self._port.call(ordinal, name, given.args, given.projections)
+        except asyncio.CancelledError:
+            self._calls[ordinal] = await self._port.give_up(ordinal, name, given.args)
+            raise
+        except EffectError as error:
+            # A call that was given up is not in the journal. Whoever drives the turn again is told so here, and what
+            # ended the block then ends it now.
+            ended.set_result(None)
+            try:
+                await wave.others(ended)
+            except asyncio.CancelledError:
+                self._calls[ordinal] = await self._port.give_up(ordinal, name, given.args)
+                raise
+            if self.halted is None:
+                raise EffectsFailed(error) from error
+            self._calls[ordinal] = await self._port.give_up(ordinal, name, given.args)
+            raise ProgramHalted from error
+        self._calls[ordinal] = done
+        self._projections[done.call_id] = given.projections
+        return done
 
     async def start(self, name: str, args: dict[str, Value]) -> Value:
         """Not yet: there are no background tasks."""
@@ -109,12 +271,24 @@ class RlmBridge:
                 self.images.append(known)
         if not text:
             return
+        self._refuse_whole(text)
         self.observations.append(bounded(text))
         shown, metrics = observe(text, self._budget)
         self.metrics.append(metrics)
         self.shown.append(shown)
         event = TurnEvent.CodeOutput(shown, len(self.shown) - 1)
         await self._emit(event, self._correlation_id)
+
+    def _refuse_whole(self, text: str) -> None:
+        """Raise ToolFailure for a print that is all of a long projected text."""
+        if len(text) <= LARGEST_WHOLE:
+            return
+        for name, whole in long_texts(self._sources):
+            if whole == text:
+                raise ToolFailure(
+                    f"`{name}` has {len(text):,} characters and is not printed whole: "
+                    f"print a part of it, such as slice({name}, 0, 2000)"
+                )
 
     async def read_projection(self, target: Projected, question: str, args: Sequence[Value]) -> Value:
         """Every projection of this mode has a source of its own."""

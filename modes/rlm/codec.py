@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any, cast
 
+from lash.runtime.sansio.messages import AttachmentRef
 from lash.runtime.sansio.values import JsonValue
-from lashlang import Image
+from lash.runtime.tools.result import untagged
+from lashlang import Image, Value
 from lashlang.projection import Projected
 
 
@@ -26,6 +28,15 @@ def plain(value: object) -> JsonValue:
     if isinstance(value, dict):
         return {key: plain(item) for key, item in cast("dict[str, Any]", value).items()}
     return cast("JsonValue", value)
+
+
+def program_value(value: JsonValue) -> Value:
+    """A tool's value, in the runtime's tagged form, as a program gets it: images as images, all else as JSON."""
+    return untagged(value, _image)
+
+
+def _image(reference: AttachmentRef) -> Image:
+    return Image(reference.id, reference.label or "", reference.byte_len, reference.width, reference.height)
 
 
 def images_in(value: object) -> list[Image]:

@@ -79,9 +79,13 @@ class RlmDriver:
         return self._config.output_limit_retries > 0
 
     def prepare_mode_iteration(self, ctx: DriverContext) -> list[AnyDriverAction]:
-        """Call the model."""
-        if _termination(ctx) is None:
+        """Call the model, unless its calls are used up: what was injected before the end may ask for another one."""
+        termination = _termination(ctx)
+        if termination is None:
             return _broken("rlm_turn_options", "the turn's options cannot be read")
+        limited = _limited(ctx, termination)
+        if limited is not None:
+            return limited
         return [DriverAction.StartLlm(ctx.project_llm_request(False), {})]
 
     # --- replies ---------------------------------------------------------------------------------
@@ -248,11 +252,9 @@ class RlmDriver:
             DriverAction.AdvanceModeIteration(),
             DriverAction.StartCheckpoint("after_work", PrepareIteration()),
         ]
-        if ctx.max_turns is not None and ctx.model_calls >= ctx.max_turns:
-            final = ctx.turn_limit_final_to_schedule() if termination.kind == "prose_or_submit" else None
-            if final is None:
-                return [_stop(TurnStop.MaxTurns(ctx.max_turns))]
-            return [DriverAction.ScheduleTurnLimitFinal(final), *go_on]
+        limited = _limited(ctx, termination, DriverAction.AdvanceModeIteration())
+        if limited is not None:
+            return limited
         said: list[AnyDriverAction] = [DriverAction.AppendEvents(tuple(nudges))] if nudges else []
         return [*said, *go_on]
 
@@ -287,6 +289,20 @@ def _termination(ctx: DriverContext) -> RlmTermination | None:
         return RlmTermination.model_validate(ctx.termination or {})
     except ValidationError:
         return None
+
+
+def _limited(ctx: DriverContext, termination: RlmTermination, *before: AnyDriverAction) -> list[AnyDriverAction] | None:
+    """What the limit of model calls demands, None while there are calls left.
+
+    Where prose may end the turn one more call is granted, once, after the actions `before` and a checkpoint.
+    """
+    if ctx.max_turns is None or ctx.model_calls < ctx.max_turns + ctx.grace_scheduled:
+        return None
+    final = ctx.turn_limit_final_to_schedule() if termination.kind == "prose_or_submit" else None
+    if final is None:
+        return [_stop(TurnStop.MaxTurns(ctx.max_turns))]
+    on = DriverAction.StartCheckpoint("after_work", PrepareIteration())
+    return [DriverAction.ScheduleTurnLimitFinal(final), *before, on]
 
 
 def _visible(response: LlmResponse) -> str:

@@ -51,6 +51,12 @@ class RlmExecutor:
         """The variables, in the portable form that every later version reads."""
         return self._machine.snapshot()
 
+    def reset(self) -> None:
+        """Have no variables."""
+        self._machine.close()
+        self._machine = Machine(Limits(**self._limits.kernel))
+        self.dirty = False
+
     def restore(self, data: bytes, projections: Resolve | None = None) -> None:
         """Have the variables of a snapshot. Raises SnapshotError, changing nothing."""
         restored = Machine.restore(data, limits=Limits(**self._limits.kernel), projections=projections)

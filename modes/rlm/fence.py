@@ -9,6 +9,7 @@ The scanner takes a reply in pieces of any size and gives the same spans for eve
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 LABEL = "lashlang"
@@ -33,109 +34,135 @@ class Span:
     closed: bool
 
 
-class Scanner:
-    """Finds the blocks of a reply that comes in pieces.
+_TEXT, _RUN, _LABEL = range(3)
+_TICKS = re.compile("`*")
 
-    After each `feed`: `span` is the first block once it is closed, `opened` the start, the body's start and the ticks
-    of the first block once its opener is complete, and everything before `settled` is prose for certain as long as no
-    block is open.
+
+class Scanner:
+    """Finds the first block of a reply that comes in pieces, in time linear in the reply, however small they are.
+
+    `opened` are the start, the body's start and the ticks of the block once its opener is complete, `span` is the
+    block once it is closed or the reply is over.
     """
 
-    __slots__ = ("_at", "_text", "blocks", "opened", "settled", "span")
+    __slots__ = ("_begun", "_held", "_matched", "_parts", "_phase", "_size", "_ticks", "_told", "opened", "span")
 
     def __init__(self) -> None:
-        self._text = ""
-        self._at = 0
-        self.settled = 0
+        self._parts: list[str] = []
+        self._size = 0
+        self._held: list[str] = []  # what has not been given out as prose: the text from `_told` on
+        self._told = 0
+        self._phase = _TEXT
+        self._begun = 0  # where the run of backticks began that may become an opener
+        self._ticks = 0  # how many it has; inside a program, how many the text ends with
+        self._matched = 0  # characters of the label that follow it
         self.opened: tuple[int, int, int] | None = None
         self.span: Span | None = None
-        self.blocks = 0
 
     @property
     def text(self) -> str:
         """All that was fed."""
-        return self._text
+        if len(self._parts) > 1:
+            self._parts = ["".join(self._parts)]
+        return self._parts[0] if self._parts else ""
 
-    def feed(self, more: str) -> None:
-        """Take the next piece; once the first block is closed, only for `text`."""
-        self._text += more
-        self._advance(at_end=False)
-
-    def finish(self) -> None:
-        """The reply is over: a block that is still open ends with it."""
-        self._advance(at_end=True)
-        if self.span is None and self.opened is not None:
-            start, body, ticks = self.opened
-            size = len(self._text)
-            self.span = Span(start, body, size, size, ticks, closed=False)
-        if self.span is None:
-            self.settled = len(self._text)
-
-    def _advance(self, *, at_end: bool) -> None:
-        while self.span is None:
+    def feed(self, more: str) -> str:
+        """Take the next piece; what is prose for certain now and was not before."""
+        begin = self._size
+        self._parts.append(more)
+        self._size += len(more)
+        if self.span is not None:
+            return ""
+        if self.opened is None:
+            self._held.append(more)
+            self._find_opener(more, begin)
             if self.opened is None:
-                found = self._find_opener(at_end=at_end)
-                if found is None:
+                return self._given_out(self._size if self._phase == _TEXT else self._begun)
+            prose = self._given_out(self._begun)
+            body = self.opened[1]
+            self._find_closer(more[body - begin :], body)
+            return prose
+        self._find_closer(more, begin)
+        return ""
+
+    def _given_out(self, until: int) -> str:
+        """What is held of the text before a place."""
+        length = until - self._told
+        if length == 0:
+            return ""
+        held = "".join(self._held)
+        self._held, self._told = [held[length:]], until
+        return held[:length]
+
+    def finish(self) -> str:
+        """The reply is over: a block that is still open ends with it. What is prose after all."""
+        if self.span is not None:
+            return ""
+        size = self._size
+        prose = ""
+        if self.opened is None:
+            if self._phase != _LABEL or self._matched < len(LABEL):
+                return self._given_out(size)
+            self.opened = (self._begun, size, self._ticks)
+            prose = self._given_out(self._begun)
+        start, body, ticks = self.opened
+        self.span = Span(start, body, size, size, ticks, closed=False)
+        return prose
+
+    def _find_opener(self, piece: str, begin: int) -> None:
+        """Go through a piece of prose that begins at `begin`, up to the end of an opener."""
+        at = 0
+        while at < len(piece):
+            if self._phase == _TEXT:
+                at = piece.find("`", at)
+                if at < 0:
                     return
-                self.opened = found
-                self.settled, self._at = found[0], found[1]
-            start, body, ticks = self.opened
-            closer = self._find_run(ticks, at_end=at_end)
-            if closer is None:
-                return
-            self.span = Span(start, body, closer, closer + ticks, ticks, closed=True)
-
-    def _find_opener(self, *, at_end: bool) -> tuple[int, int, int] | None:
-        text = self._text
-        while True:
-            tick = text.find("`", self._at)
-            if tick < 0:
-                self._at = self.settled = len(text)
-                return None
-            after = _run_end(text, tick)
-            if after == len(text) and not at_end:
-                self._at = self.settled = tick  # the run may go on
-                return None
-            if after - tick < SHORTEST:
-                self._at = self.settled = after
+                self._phase, self._begun, self._ticks = _RUN, begin + at, 0
+            if self._phase == _RUN:
+                end = _run_end(piece, at)
+                self._ticks += end - at
+                at = end
+                if at == len(piece):
+                    return
+                self._phase, self._matched = (_LABEL if self._ticks >= SHORTEST else _TEXT), 0
                 continue
-            line_end = text.find("\n", after)
-            label = text[after:] if line_end < 0 else text[after:line_end]
-            if line_end < 0 and not at_end and _may_become_label(label):
-                self._at = self.settled = tick
-                return None
-            if label.strip() == LABEL and (line_end >= 0 or at_end):
-                return tick, len(text) if line_end < 0 else line_end + 1, after - tick
-            self._at = self.settled = after
+            char, matched = piece[at], self._matched
+            if char == "\n" and matched == len(LABEL):
+                self.opened = (self._begun, begin + at + 1, self._ticks)
+                self._ticks = 0
+                return
+            if matched < len(LABEL) and char == LABEL[matched]:
+                self._matched += 1
+            elif char == "\n" or not char.isspace() or 0 < matched < len(LABEL):
+                # Another label: what follows is prose again, and may begin with a backtick.
+                self._phase = _TEXT
+                continue
+            at += 1
 
-    def _find_run(self, ticks: int, *, at_end: bool) -> int | None:
-        """Where the first run of at least so many backticks begins, from `_at` on."""
-        text = self._text
-        wanted = "`" * ticks
-        at = text.find(wanted, self._at)
-        if at < 0:
-            # The text may end within the run.
-            held = len(text)
-            while held > self._at and text[held - 1] == "`":
-                held -= 1
-            self._at = held
-            return None
-        return at
+    def _find_closer(self, piece: str, begin: int) -> None:
+        """Go through a piece of the program that begins at `begin`: to the first run of at least so many backticks."""
+        assert self.opened is not None
+        start, body, ticks = self.opened
+        head = _run_end(piece, 0)
+        if self._ticks + head >= ticks:
+            closer = begin - self._ticks
+        elif head == len(piece):
+            self._ticks += head
+            return
+        else:
+            found = piece.find("`" * ticks, head)
+            if found < 0:
+                self._ticks = len(piece) - len(piece.rstrip("`"))
+                return
+            closer = begin + found
+        self.span = Span(start, body, closer, closer + ticks, ticks, closed=True)
 
 
 def _run_end(text: str, at: int) -> int:
-    while at < len(text) and text[at] == "`":
-        at += 1
-    return at
-
-
-def _may_become_label(rest: str) -> bool:
-    """Whether a line that goes on like this can still be the label and nothing else."""
-    stripped = rest.lstrip()
-    if not stripped:
-        return True
-    bare = stripped.rstrip()
-    return bare == LABEL or (bare == stripped and LABEL.startswith(stripped))
+    """Where the run of backticks at a place ends."""
+    found = _TICKS.match(text, at)
+    assert found is not None
+    return found.end()
 
 
 def normalised(text: str) -> str:
@@ -180,8 +207,18 @@ def _is_ruler(line: str) -> bool:
 
 def count_blocks(text: str) -> int:
     """How many programs the reply holds, one after the other."""
-    count = 0
-    while (span := first_block(text)) is not None:
+    count, begin = 0, 0
+    while True:
+        scanner, at = Scanner(), begin
+        while scanner.span is None and at < len(text):
+            scanner.feed(text[at : at + _PIECE])
+            at += _PIECE
+        scanner.finish()
+        if scanner.span is None:
+            return count
         count += 1
-        text = text[span.end :]
-    return count
+        begin += scanner.span.end
+
+
+_PIECE = 4096
+"""Characters that are looked at together for the next program, so that many small ones are counted quickly."""

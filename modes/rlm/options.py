@@ -8,6 +8,7 @@ from typing import Any, cast
 from pydantic import BaseModel
 
 from lash.modes.rlm.config import RlmTermination
+from lash.modes.rlm.refs import ProjectionRef, RefSource
 from lash.modes.rlm.schema import Schema, check_schema
 from lash.runtime.errors import TurnError
 from lashlang import Image, Projection, Value
@@ -16,18 +17,23 @@ from lashlang.vm.machine import RESERVED, is_name
 HISTORY = "history"
 
 SESSION_OPTIONS = frozenset({"projected", "globals", "require_submit", "allow_prose_or_submit"})
-TURN_OPTIONS = frozenset({"turn_projected", "require_submit", "allow_prose_or_submit"})
+TURN_OPTIONS = frozenset({"turn_projected", "tool_result_projectors", "require_submit", "allow_prose_or_submit"})
 
 
-def termination_of(options: Mapping[str, Any]) -> RlmTermination:
-    """How a turn may end; TurnError (mode_option) for options that contradict each other or a schema that is none."""
+def termination_of(options: Mapping[str, Any]) -> RlmTermination | None:
+    """How a turn may end, None where nothing is said of it.
+
+    Raises TurnError (mode_option) for options that contradict each other or a schema that is none.
+    """
     required: object = options.get("require_submit")
     prose: object = options.get("allow_prose_or_submit", False)
     if prose and required not in (None, False):
         raise TurnError("mode_option", "`require_submit` and `allow_prose_or_submit` exclude each other: give one")
     if prose:
         return RlmTermination(kind="prose_or_submit")
-    if required is None or isinstance(required, bool):
+    if required is None:
+        return None
+    if isinstance(required, bool):
         return RlmTermination()
     schema = _schema(required)
     try:
@@ -46,6 +52,11 @@ def _schema(required: object) -> Schema:
     raise TurnError("mode_option", f"`require_submit` is True, a pydantic model or a JSON Schema, not {kind}")
 
 
+def is_usable_name(name: str) -> bool:
+    """Whether a program could use the name for a variable."""
+    return is_name(name) and name not in RESERVED
+
+
 def check_bindings(
     projected: Mapping[str, object], taken: Mapping[str, object], what: str
 ) -> dict[str, Value | Projection]:
@@ -57,13 +68,13 @@ def check_bindings(
     for name, value in projected.items():
         if name == HISTORY:
             raise TurnError("mode_turn_extension", f"{what} `{name}`: the name is taken by the session's own history")
-        if not is_name(name) or name in RESERVED:
+        if not is_usable_name(name):
             raise TurnError("mode_turn_extension", f"{what} `{name}`: this is no name that a program could use")
         if name in taken:
             raise TurnError("mode_turn_extension", f"{what} `{name}`: the session projects a value of that name")
-        if not isinstance(value, (type(None), bool, int, float, str, list, dict, Image, Projection)):
+        if not isinstance(value, (type(None), bool, int, float, str, list, dict, Image, Projection, ProjectionRef)):
             raise TurnError(
                 "mode_turn_extension", f"{what} `{name}`: {type(value).__name__} is no JSON value and no projection"
             )
-        checked[name] = value
+        checked[name] = RefSource(value) if isinstance(value, ProjectionRef) else value
     return checked

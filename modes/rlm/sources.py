@@ -8,9 +8,11 @@ the host gives anew whenever it opens the session.
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
+from lash.modes.rlm.refs import ProjectionRef, RefSource
 from lash.runtime.sansio.values import JsonValue
 from lashlang import Image, Value
 from lashlang.projection import JsonSource, Projected, Projection, ProjectionUnavailable, Step
@@ -57,33 +59,40 @@ class SourcePart:
     """What lies below a source at a path, as a projected value of its own."""
 
     def __init__(self, source: Projection, path: tuple[Step, ...]) -> None:
-        self._source = source
+        self.inner = source
         self._path = path
         self.blocking = source.blocking
         self.type_name = "part of a projected value"
 
     def described(self) -> Value | Projection:
         """What a description is made from: the part itself, where it is JSON."""
-        inner = self._source.inner if isinstance(self._source, HostSource) else self._source
+        inner = self.inner.inner if isinstance(self.inner, HostSource) else self.inner
         return inner.below(self._path).whole() if isinstance(inner, JsonTree) else self
 
     def answer(self, target: Projected, question: str, args: Sequence[Value]) -> Value:
         """See `Projection.answer`."""
-        whole = Projected(target.name, self._source, (*self._path, *target.path))
-        found = self._source.answer(whole, question, args)
+        whole = Projected(target.name, self.inner, (*self._path, *target.path))
+        found = self.inner.answer(whole, question, args)
         if not isinstance(found, Projected):
             return found
         return Projected(found.name, target.source, found.path[len(self._path) :])
 
 
 class Unavailable:
-    """Stands for a value that nobody gives any more: every read of it fails, saying which."""
+    """Stands for the value of a `ref` that nobody gives any more: every read of it fails, saying which."""
 
     blocking = False
+    type_name = "not available"
 
-    def __init__(self, why: str) -> None:
-        self._why = why
-        self.type_name = "not available"
+    def __init__(self, ref: str) -> None:
+        self.ref = ref
+
+    @property
+    def _why(self) -> str:
+        scope, _, name = self.ref.partition(_PATH)[0].partition(":")
+        if scope == "session":
+            return f"the session was opened without `{name}`: give it again in `projected`"
+        return f"`{name}` was given for one turn alone, and that turn is over"
 
     def answer(self, target: Projected, question: str, args: Sequence[Value]) -> Value:
         """Never an answer: raises ProjectionUnavailable."""
@@ -136,6 +145,8 @@ def _holds_source(value: object) -> bool:
 
 
 def _source(name: str, value: Value | Projection, scope: str) -> HostSource:
+    if isinstance(value, RefSource):
+        return HostSource(value, value.ref)
     if isinstance(value, Projection):
         return HostSource(value, f"{scope}:{name}")
     text = _small_json(value)
@@ -151,19 +162,25 @@ def _small_json(value: object) -> str | None:
     return text if len(text.encode("utf-8", "surrogatepass")) <= LARGEST_BY_VALUE else None
 
 
-def found_again(ref: str, given: Mapping[str, Value | Projection]) -> Projection | None:
-    """The source that a `ref` names; `given` are the projected values that the host opened the session with."""
+def found_again(ref: str, given: Mapping[str, Value | Projection]) -> Projection:
+    """The source that a `ref` names; `given` are the projected values that the host opened the session with.
+
+    One that is not there fails when it is read.
+    """
     if ref.startswith(_VALUE):
         return HostSource(JsonTree(json.loads(ref[len(_VALUE) :])), ref)
+    named = ProjectionRef.of(ref)
+    if named is not None:
+        return HostSource(RefSource(named), ref)
     if not ref.startswith(_SESSION):
-        return None
+        return Unavailable(ref)
     name, _, path = ref[len(_SESSION) :].partition(_PATH)
     source: object = given.get(name)
     for step in cast("list[Step]", json.loads(path)) if path else []:
         source = _step(source, step)
     if isinstance(source, Projected):
         source = source.source
-    return source if isinstance(source, Projection) else None
+    return source if isinstance(source, Projection) else Unavailable(ref)
 
 
 def _step(value: object, step: Step) -> object:
@@ -184,6 +201,9 @@ def seeded(value: Projected) -> dict[str, JsonValue]:
     Raises ProjectionUnavailable where it cannot be read, and where it is too large and has no name to be found by.
     """
     source, ref = value.source, getattr(value.source, "ref", "")
+    named = ProjectionRef.of(ref) if isinstance(ref, str) else None
+    if named is not None:
+        return {"ref": {"kind": named.kind, "key": named.key}, "path": list(value.path)}
     if not (isinstance(ref, str) and ref.startswith(_SESSION) and _is_long(source, value)):
         read = value.read()
         if _small_json(read) is not None:
@@ -209,14 +229,20 @@ def unseeded(name: str, entry: Mapping[str, JsonValue], given: Mapping[str, Valu
     if "value" in entry:
         return _source(name, cast("Value", entry["value"]), "seed")
     ref = cast("dict[str, Any]", entry["ref"])
+    if "path" in entry:
+        named = HostSource(source := RefSource(ProjectionRef(ref["kind"], ref["key"])), source.ref)
+        below = tuple(cast("list[Step]", entry["path"]))
+        return SourcePart(named, below) if below else named
     wanted, path = cast("str", ref["key"]["name"]), tuple(cast("list[Step]", ref["key"]["path"]))
     source = found_again(_SESSION + wanted, given)
-    if source is None:
-        return Unavailable(
-            f"`{name}` stands for the projected value `{wanted.partition(_PATH)[0]}`, which the session was opened "
-            f"without: give it again in `projected`"
-        )
     return SourcePart(source, path) if path else source
+
+
+def reference_behind(source: object) -> RefSource | None:
+    """The reference that has to be resolved before the source can be read."""
+    while isinstance(source, HostSource | SourcePart):
+        source = source.inner
+    return source if isinstance(source, RefSource) else None
 
 
 def long_text(source: object) -> str | None:
@@ -231,9 +257,9 @@ def long_text(source: object) -> str | None:
 
 def long_texts(bindings: Mapping[str, Value | Projection]) -> Iterator[tuple[str, str]]:
     """The long texts among projected values, also those inside data, each with the expression that names it."""
-    pending: list[tuple[str, object]] = list(bindings.items())
+    pending: deque[tuple[str, object]] = deque(bindings.items())
     while pending:
-        shown, value = pending.pop()
+        shown, value = pending.popleft()
         if isinstance(value, list):
             pending += [(f"{shown}[{at}]", item) for at, item in enumerate(cast("list[object]", value))]
         elif isinstance(value, dict):

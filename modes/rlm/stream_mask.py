@@ -24,7 +24,7 @@ class Masked:
 class StreamMask:
     """The mask of one reply; `reset` begins the next one, or the same one anew after a failed attempt."""
 
-    __slots__ = ("_carriage", "_scanner", "_shown", "_started")
+    __slots__ = ("_carriage", "_scanner", "_started")
 
     def __init__(self) -> None:
         self.reset()
@@ -32,24 +32,22 @@ class StreamMask:
     def reset(self) -> None:
         """Forget the reply."""
         self._scanner = Scanner()
-        self._shown = 0
         self._started = False
         self._carriage = False
 
     def feed(self, more: str) -> Masked:
         """Take the next piece of the reply."""
         was_closed = self._scanner.span is not None
-        self._scanner.feed(self._lines(more))
-        return self._result(was_closed)
+        return self._result(self._scanner.feed(self._lines(more)), was_closed)
 
     def finish(self) -> Masked:
         """The reply is over: what was held back and is no opener is shown."""
         was_closed = self._scanner.span is not None
+        prose = ""
         if self._carriage:
             self._carriage = False
-            self._scanner.feed("\r")
-        self._scanner.finish()
-        return self._result(was_closed)
+            prose = self._scanner.feed("\r")
+        return self._result(prose + self._scanner.finish(), was_closed)
 
     def _lines(self, more: str) -> str:
         """The piece with CRLF as LF, also where it is cut in between."""
@@ -58,10 +56,8 @@ class StreamMask:
         self._carriage = more.endswith("\r")
         return (more[:-1] if self._carriage else more).replace("\r\n", "\n")
 
-    def _result(self, was_closed: bool) -> Masked:
+    def _result(self, prose: str, was_closed: bool) -> Masked:
         scanner = self._scanner
-        prose = scanner.text[self._shown : scanner.settled]
-        self._shown = max(self._shown, scanner.settled)
         started = scanner.opened is not None and not self._started
         self._started = self._started or started
         closed = scanner.span is not None and scanner.span.closed and not was_closed
@@ -75,7 +71,8 @@ class StreamMask:
     def rebuilt(self) -> str:
         """The reply as the driver has to see it: prose, then the program in fences of the model's own length.
 
-        A closing fence is added where the model had none, and what came after the program is left out.
+        A closing fence is added where the model had none. What came after the program stays: nobody is shown it, but
+        the driver tells the model of further programs in it.
         """
         span = self._scanner.span
         if span is None:
@@ -85,7 +82,7 @@ class StreamMask:
         body = text[span.body : span.body_end]
         if body and not body.endswith("\n"):
             body += "\n"
-        return f"{text[: span.start]}{fence}{LABEL}\n{body}{fence}"
+        return f"{text[: span.start]}{fence}{LABEL}\n{body}{fence}{text[span.end :]}"
 
     def code(self) -> str | None:
         """The program, once its opener is complete."""

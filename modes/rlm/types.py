@@ -54,11 +54,15 @@ class RlmTrajectoryEntry(_Event):
 
 
 class RlmSeed(_Event):
-    """What a session begins with: variables, and projected bindings as `{"value": v}` or `{"ref": ref}`."""
+    """What a session begins with: variables, and projected bindings as `{"value": v}` or `{"ref": ref}`.
+
+    `termination` says how its turns end where the host says nothing.
+    """
 
     kind: Literal["seed"] = "seed"
     globals: dict[str, JsonValue] = Field(default_factory=dict)
     projected: tuple[tuple[str, dict[str, JsonValue]], ...] = ()
+    termination: dict[str, JsonValue] | None = None
 
 
 class RlmGlobalsPatch(_Event):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
+from itertools import combinations_with_replacement
+from types import FrameType
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lash.modes.rlm.fence import code_of, count_blocks, first_block, has_closed_block, normalised, visible_prose
@@ -31,6 +35,7 @@ def slow(text: str) -> tuple[str, str | None, bool]:
     return text, None, False
 
 
+@settings(max_examples=500)
 @given(REPLIES)
 def test_the_scanner_finds_what_the_rules_say(text: str) -> None:
     text = normalised(text)
@@ -45,6 +50,7 @@ def test_the_scanner_finds_what_the_rules_say(text: str) -> None:
         assert text[: span.start] == prose
 
 
+@settings(max_examples=500)
 @given(REPLIES, st.data())
 def test_the_mask_shows_the_prose_however_a_reply_is_cut(text: str, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=12)))
@@ -59,6 +65,70 @@ def test_the_mask_shows_the_prose_however_a_reply_is_cut(text: str, data: st.Dat
     assert sum(result.abort for result in results) == closed
     span = first_block(whole)
     assert mask.code() == (None if span is None else code_of(whole, span))
+
+
+TRICKY = [
+    "Plan.````lashlang\ns = '```'\n`````\nmore\n```lashlang\nsubmit 99\n```",
+    "a `b` ``c`` ```lash\n``` lashlang\n``lashlang\n```lashlangX\n",
+    "```python\nx\n```\n```lashlang \t\r\nx\r\n``\r\n```",
+    "``` \u2003lashlang\n`````",
+    "``````lashlang\n`````\n``````",
+    "``````lashlang",
+    "x```lashlang`\n```lashlang\n",
+    "```````",
+    "\r\n\r",
+]
+
+
+@pytest.mark.parametrize("text", TRICKY)
+def test_a_reply_cut_at_any_two_places_comes_to_the_same(text: str) -> None:
+    whole = normalised(text)
+    prose, body, closed = slow(whole)
+    span = first_block(whole)
+    for first, second in combinations_with_replacement(range(len(text) + 1), 2):
+        mask = StreamMask()
+        pieces = (text[:first], text[first:second], text[second:])
+        results = [*map(mask.feed, pieces), mask.finish()]
+        assert "".join(result.prose for result in results) == prose
+        assert sum(result.fence_started for result in results) == (body is not None)
+        assert sum(result.abort for result in results) == closed
+        assert mask.code() == (None if span is None else code_of(whole, span))
+
+
+@pytest.mark.parametrize("text", TRICKY)
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_a_reply_in_pieces_of_one_size_comes_to_the_same(text: str, size: int) -> None:
+    whole = normalised(text)
+    prose, body, _ = slow(whole)
+    mask = StreamMask()
+    results = [mask.feed(text[at : at + size]) for at in range(0, len(text), size)]
+    results.append(mask.finish())
+    assert "".join(result.prose for result in results) == prose
+    assert (mask.code() is None) == (body is None)
+    assert count_blocks(mask.rebuilt()) == count_blocks(whole)
+
+
+@pytest.mark.parametrize("text", ["`", "```lashlang ", "```lashlang\n``", "x`", "```\n"])
+def test_the_work_for_a_reply_in_small_pieces_grows_with_its_length(text: str) -> None:
+    def lines_run(times: int) -> int:
+        lines = 0
+
+        def count(frame: FrameType, event: str, argument: object) -> Any:
+            nonlocal lines
+            lines += event == "line"
+            return count
+
+        mask, before = StreamMask(), sys.gettrace()
+        sys.settrace(count)
+        try:
+            for _ in range(times):
+                mask.feed(text)
+            mask.finish()
+        finally:
+            sys.settrace(before)
+        return lines
+
+    assert lines_run(1000) < 12 * lines_run(100)
 
 
 @given(REPLIES)
@@ -76,7 +146,7 @@ def test_what_the_mask_rebuilds_holds_the_same_program(text: str) -> None:
         assert after is not None
         assert after.closed
         assert code_of(rebuilt, after) == code_of(whole, before)
-        assert count_blocks(rebuilt) == 1
+        assert count_blocks(rebuilt) == count_blocks(whole)
 
 
 @pytest.mark.parametrize(
