@@ -1,0 +1,16 @@
+"""The `lash` command: one turn from the shell, and the sessions it leaves (docs/cli.md).
+
+An ordinary host of the facade. Starting it loads the argument parser and nothing else; what a command needs is
+imported when it runs.
+"""
+
+from __future__ import annotations
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """The console script: carry out the command line and leave with its exit code."""
+    from lash.cli.command import run
+
+    run()

@@ -1,0 +1,171 @@
+"""The commands of `lash` and their arguments. What they do is imported when they do it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from lash import __version__
+from lash.cli.options import STREAM, TurnOptions, turn_options, write_options
+
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+class _WithTurnOptions(click.Command):
+    """A command with the options of a turn, listed by heading."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _flags(args))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        write_options(self, ctx, formatter)
+
+
+class _Root(click.Group):
+    """`lash` itself: the options of a turn, or a command."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _flags(args))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        write_options(self, ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+
+def _flags(args: list[str]) -> list[str]:
+    """The arguments with `--json=stream` as a flag of its own."""
+    return [STREAM if one == "--json=stream" else one for one in args]
+
+
+EXIT_CODES = (
+    "Exit codes: 0 answered, 1 the turn failed, 2 usage, 3 no model set up, 4 the model gave up, 5 a limit was reached,"
+    " 7 the session is busy, 130 cancelled."
+)
+
+
+@click.group(cls=_Root, invoke_without_command=True, context_settings=SETTINGS, epilog=EXIT_CODES)
+@click.version_option(__version__, message="lash %(version)s")
+@click.option(
+    "--print", "-p", "prompt", metavar="PROMPT|-", help="Run one turn on PROMPT; - reads it from standard input."
+)
+@turn_options()
+@click.pass_context
+def lash(ctx: click.Context, prompt: str | None, **parameters: Any) -> None:
+    """Ask a model that acts by writing small sandboxed programs.
+
+    \b
+    lash -p "Which functions are never called?" --context src
+    lash sessions resume last "And which of them are tested?"
+
+    The answer goes to standard output, everything else to standard error.
+    """
+    given = [name for name in ctx.params if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE]
+    if ctx.invoked_subcommand is not None:
+        if given:
+            raise click.UsageError(f"the options of a turn go with -p, not in front of {ctx.invoked_subcommand!r}")
+        return
+    if prompt is None:
+        if given:
+            raise click.UsageError('a turn needs a question: -p "..."')
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(2)
+    options = TurnOptions.of(parameters)
+    if prompt == "-" and options.context == "-":
+        raise click.UsageError("standard input is either the prompt or the context: write one of them out")
+    from lash.cli.printing import print_turn
+
+    ctx.exit(print_turn(options, prompt))
+
+
+@lash.group(context_settings=SETTINGS)
+def sessions() -> None:
+    """List, show, resume and fork sessions."""
+
+
+@sessions.command("list")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def list_sessions(as_json: bool) -> None:
+    """List the sessions, the one used last first."""
+    from lash.cli.sessions import list_all
+
+    list_all(as_json=as_json)
+
+
+@sessions.command("show")
+@click.argument("session", metavar="ID")
+@click.option("--turn", metavar="K", type=click.IntRange(min=1), help="One turn, with its programs, prints and calls.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def show_session(session: str, turn: int | None, as_json: bool) -> None:
+    """Show what was said and done in a session.
+
+    ID is an id, the beginning of one (4 characters or more), a name, or `last`: the newest of this directory.
+    """
+    from lash.cli.sessions import show
+
+    show(session, turn=turn, as_json=as_json)
+
+
+@sessions.command("resume", cls=_WithTurnOptions)
+@click.argument("session", metavar="ID")
+@click.argument("prompt", required=False)
+@turn_options(resumes=True)
+@click.pass_context
+def resume_session(ctx: click.Context, session: str, prompt: str | None, **parameters: Any) -> None:
+    """Finish a session's interrupted turn, if it has one; then run one more on PROMPT, if it is given."""
+    from lash.cli.printing import resume_turn
+
+    ctx.exit(resume_turn(TurnOptions.of({**parameters, "session": session}), prompt))
+
+
+@sessions.command("fork")
+@click.argument("session", metavar="ID")
+@click.option(
+    "--turn", metavar="K|TURN_ID", help="The turn to begin from, 0 for the start; the last one if none is given."
+)
+@click.option("--name", metavar="TEXT", help="The new session's name; two words if none is given.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def fork_session(session: str, turn: str | None, name: str | None, as_json: bool) -> None:
+    """Make a new session from a turn of another one, variables included, and print its id."""
+    from lash.cli.sessions import fork
+
+    fork(session, turn=turn, name=name, as_json=as_json)
+
+
+def run() -> None:
+    """Carry out the command line of this process, and leave with its exit code."""
+    from lash.cli.screen import tolerate_any_text
+
+    tolerate_any_text()
+    try:
+        code = lash.main(prog_name="lash", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except click.Abort:
+        click.echo("lash: interrupted", err=True)
+        code = 130
+    except BrokenPipeError:
+        # The reader of our output has gone; leave nothing for the interpreter to flush into it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        code = _report(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _report(error: Exception) -> int:
+    """Tell a person what could not be done; the exit code. Anything but the errors of lash is raised again."""
+    from lash import LashError
+    from lash.cli.exits import CliError, exit_of_error
+
+    if isinstance(error, CliError):
+        click.echo(f"lash: {error}", err=True)
+        return int(error.code)
+    if isinstance(error, LashError):
+        click.echo(f"lash: {error.message} [{error.code}]", err=True)
+        return int(exit_of_error(error))
+    raise error

@@ -1,0 +1,66 @@
+"""Where the command line keeps things (cli_and_examples.md 2, Stores): `$LASH_HOME`, by default `~/.lash`.
+
+sessions/      a SQLite file for each session
+attachments/   images
+contexts/      what was given with --context, by content
+journal.db     effects of turns that run with --durable
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lash.cli.exits import CliError
+from lash.durability import JournalEffectHost
+from lash.host.system import RandomIds, SystemClock
+from lash.persistence import FileAttachmentStore, SqliteSessionStoreFactory
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folder and what lies in it."""
+
+    folder: Path
+
+    @staticmethod
+    def of(environment: Mapping[str, str]) -> Home:
+        """The home that the environment names."""
+        named = environment.get("LASH_HOME")
+        return Home(Path(named).expanduser() if named else Path.home() / ".lash")
+
+    @property
+    def journal_file(self) -> Path:
+        """The journal of durable turns."""
+        return self.folder / "journal.db"
+
+    @property
+    def contexts(self) -> Path:
+        """Texts that sessions read lazily."""
+        return self.folder / "contexts"
+
+    def make(self) -> None:
+        """Make the folder, for its owner alone. Raises CliError where that is impossible."""
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not os.access(self.folder, os.W_OK | os.X_OK):
+                raise PermissionError(13, "Permission denied")
+        except OSError as error:
+            raise CliError(
+                f"sessions cannot be kept in {self.folder}: {error.strerror or error}; set LASH_HOME to another folder,"
+                " or use --ephemeral"
+            ) from error
+
+    def sessions(self) -> SqliteSessionStoreFactory:
+        """The stored sessions."""
+        return SqliteSessionStoreFactory(self.folder / "sessions")
+
+    def attachments(self) -> FileAttachmentStore:
+        """The images of stored sessions."""
+        return FileAttachmentStore(self.folder / "attachments")
+
+    def journal(self) -> JournalEffectHost:
+        """The effect host of durable turns."""
+        return JournalEffectHost(self.journal_file, clock=SystemClock(), ids=RandomIds())
