@@ -5,6 +5,8 @@
     python -m benchmarks --json figures.json --markdown
     python -m benchmarks --scaling            nanoseconds per element, from a thousand to a million of them
     python -m benchmarks --loop-gaps          what an event loop feels of machines that compute
+    python -m benchmarks --runtime            what the runtime costs: turns, commits, sessions, journal
+    python -m benchmarks --runtime --job turns --job commits_full
 
 Every engine runs in a child process of its own, so that one heap does not weigh on the next; the
 memory job gets another. A figure is the least of the runs. Answers are checked.
@@ -18,7 +20,7 @@ import subprocess
 import sys
 from typing import Any
 
-from benchmarks import loop_gaps, scaling
+from benchmarks import loop_gaps, runtime, scaling
 from benchmarks.engines import ENGINES, NotOffered
 from benchmarks.jobs import JOBS
 from benchmarks.report import Row, document, figure_table, headline, machine_info, notes
@@ -73,16 +75,20 @@ def main() -> int:
     """Parse the command line and measure."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure lash and its peers in one run.")
     parser.add_argument("--engine", action="append", choices=list(ENGINES), help="repeatable; default: all")
-    parser.add_argument("--job", action="append", choices=list(JOBS), help="repeatable; default: all")
+    parser.add_argument("--job", action="append", choices=[*JOBS, *runtime.JOBS], help="repeatable; default: all")
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--json", metavar="FILE", help="write raw figures (seconds, KiB, bytes), ratios and targets")
     parser.add_argument("--markdown", action="store_true", help="print tables as Markdown")
     other = parser.add_mutually_exclusive_group()
     other.add_argument("--scaling", action="store_true", help="time per element of lash, by number of elements")
     other.add_argument("--loop-gaps", action="store_true", help="responsiveness of an event loop and fairness")
+    other.add_argument("--runtime", action="store_true", help="what the runtime costs beside the model and the VM")
     other.add_argument("--child", choices=list(ENGINES), help=argparse.SUPPRESS)
     args = parser.parse_args()
-    jobs: list[str] = args.job or list(JOBS)
+    known = runtime.JOBS if args.runtime else JOBS
+    jobs: list[str] = args.job or list(known)
+    if unknown := [job for job in jobs if job not in known]:
+        parser.error(f"job {unknown[0]!r} {'does not go' if args.runtime else 'goes'} with --runtime")
     if args.child:
         child(args.child, jobs, args.runs)
         return 0
@@ -94,6 +100,11 @@ def main() -> int:
         print(program.report(figures, args.markdown))
         write(args.json, {"machine": info, "runs": args.runs, **figures})
         return 0
+    if args.runtime:
+        told, figures = runtime.measured(jobs, args.runs, info, args.markdown)
+        print(told)
+        write(args.json, figures)
+        return 1 if figures["failed"] else 0
     rows = [measure(name, jobs, args.runs) for name in ENGINES if not args.engine or name in args.engine]
     print(f"least of {args.runs} runs; (2x): twice the figure of lash")
     print(figure_table(rows, args.markdown))
