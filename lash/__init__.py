@@ -165,4 +165,6 @@ def __getattr__(name: str) -> object:
     module = _MODULE_OF.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(module), name)
+    # Kept, so that the next use costs no more than that of any other name.
+    found = globals()[name] = getattr(import_module(module), name)
+    return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from lash.modes.rlm.config import RlmConfig
+    from lash.modes.rlm.refs import ProjectionResolver
     from lash.runtime.turn.mode import ModeFactory
 
 
@@ -31,8 +32,10 @@ class RuntimeConfig:
 
     `iterator_queue` is how many activities wait for an iterating host; `tool_timeout_s`, `max_tool_result_bytes`,
     `max_parallel_tools` bound tool calls; after `tool_cancel_ms` a call that is to stop is cancelled, after
-    `cancel_grace_s` abandoned; `llm_deadline_s` bounds a model call with all its retries; `keep_checkpoints` turns of
-    every branch can be forked.
+    `cancel_grace_s` abandoned. `hook_timeout_s` bounds each hook of a plugin, `prepare_hook_timeout_s` those that work
+    on the history. `llm_deadline_s` bounds a model call with all its retries, `approval_timeout_s` the wait for a
+    person's answer (where it is not given an hour, or a week with a durable effect host). `keep_checkpoints` turns of
+    every branch can be forked; a turn is handed on `max_handoffs` times at most.
     """
 
     iterator_queue: int = 64
@@ -41,9 +44,12 @@ class RuntimeConfig:
     tool_cancel_ms: int = 500
     cancel_grace_s: float = 5.0
     hook_timeout_s: float | None = 30.0
+    prepare_hook_timeout_s: float | None = 300.0
     llm_deadline_s: float | None = 3600.0
+    approval_timeout_s: float | None | Unset = UNSET
     keep_checkpoints: int | None = 32
     max_parallel_tools: int | None = None
+    max_handoffs: int = 64
 
 
 class ModeId(str):
@@ -65,9 +71,9 @@ class ModePreset:
     factory: ModeFactory
 
     @staticmethod
-    def rlm(config: RlmConfig | None = None) -> ModePreset:
-        """RLM mode, with its settings."""
+    def rlm(config: RlmConfig | None = None, *, projection_resolver: ProjectionResolver | None = None) -> ModePreset:
+        """RLM mode, with its settings and what finds projected values by reference (None: nothing but a registry)."""
         from lash.modes.rlm.config import RlmConfig
         from lash.modes.rlm.mode import RlmMode
 
-        return ModePreset(ModeId.rlm(), RlmMode(config or RlmConfig()))
+        return ModePreset(ModeId.rlm(), RlmMode(config or RlmConfig(), resolver=projection_resolver))

@@ -16,7 +16,12 @@ from lash.host.stores.attachments import InMemoryAttachmentStore
 from lash.host.stores.memory import MemorySessionStoreFactory
 from lash.host.system import RandomIds, SystemClock
 from lash.host.tracing.core_trace import CoreTrace
-from lash.runtime.errors import ConfigError, SessionBusyError
+from lash.plugins import PluginStack
+from lash.runtime.errors import ConfigError, SessionBusyError, SessionError
+from lash.runtime.plugins.binding import BoundPlugin
+from lash.runtime.plugins.calling import HookTimes
+from lash.runtime.plugins.contract import PluginFactory, PluginSessionContext, PluginSpec, StaticPluginFactory
+from lash.runtime.plugins.host import PluginHost
 from lash.runtime.providers.handle import ProviderHandle
 from lash.runtime.providers.models import ModelCatalog, ModelInfo
 from lash.runtime.sansio.prompt import PromptContribution, PromptLayer, PromptSlot, PromptTemplate
@@ -28,6 +33,8 @@ from lash.runtime.seams.persistence import (
     LeaseClaim,
     LeaseOwner,
     PersistedSessionConfig,
+    PersistedSessionRead,
+    RuntimePersistence,
     SessionMeta,
     SessionRelation,
     SessionStoreCreateRequest,
@@ -41,8 +48,8 @@ from lash.runtime.tools.decorator import as_providers
 from lash.runtime.tools.registry import ToolRegistry
 from lash.runtime.tools.threads import ToolThreads
 from lash.runtime.turn.mode import ModeFactory
+from lash.runtime.turn.plugins import SessionPlugins
 from lash.runtime.turn.session import LeaseTimings, OpenSession, SessionPolicy, SessionServices
-from lash.runtime.turn.trace_turn import session_started
 from lash.sessions import OWN_FIELDS, LashSession, ParkedSession, SessionOpener
 from lash.specs import SessionSpec, overlay, resolve_policy
 from lash.specs import prompt_layer as make_layer
@@ -64,8 +71,9 @@ class LashCore:
 
     `modes` are those installed, `default_mode` the one of sessions that name none (None: the first). `provider` and
     `model` answer the turns; the context size comes from `max_context_tokens`, from `models` or from the bundled table.
-    `tools` are `@lash.tool` functions, objects with such methods, and tool providers. `store` keeps the sessions (None:
-    in memory), `attachments` their images, `effect_host` carries effects out (None: inline, nothing is recorded).
+    `tools` are `@lash.tool` functions, objects with such methods, and tool providers; `plugins` take part in every
+    session, in their order. `store` keeps the sessions (None: in memory), `attachments` their images, `effect_host`
+    carries effects out (None: inline, nothing is recorded).
     `approve` is asked where a tool needs it. `spec` is an overlay of the six fields of the model's policy, over which
     the keywords win. `prompt_template`, `prompt` and `prompt_slots` (or `prompt_layer` in their stead) are the
     application's layer of every prompt. `trace_sink` and `trace_jsonl_path` get the records of all turns, in as much
@@ -91,6 +99,7 @@ class LashCore:
         prompt_slots: Mapping[PromptSlot, Sequence[PromptContribution]] | None = None,
         prompt_layer: PromptLayer | None = None,
         tools: Sequence[object] = (),
+        plugins: PluginStack | Sequence[PluginFactory] = (),
         store: SessionStoreFactory | None = None,
         attachments: AttachmentStore | None = None,
         effect_host: EffectHost | None = None,
@@ -126,7 +135,13 @@ class LashCore:
         wanted = default_mode if default_mode is not None or wishes.mode is UNSET else wishes.mode
         self._default_mode = _default_mode(self._modes, wanted)
         self._catalog = ModelCatalog(models or {})
-        self._tools = tuple(tools)
+        self._plugin_host = PluginHost(
+            [*_own_tools(tools), *plugins],
+            clock=self.clock,
+            times=HookTimes(
+                self.runtime.hook_timeout_s, self.runtime.prepare_hook_timeout_s, self.runtime.cancel_grace_s
+            ),
+        )
         self._store = store or MemorySessionStoreFactory(clock=self.clock)
         self._attachments = attachments or InMemoryAttachmentStore()
         self._approve = approve
@@ -138,6 +153,7 @@ class LashCore:
         )
         self._services = SessionServices(
             effects=self._effects,
+            stores=self._store,
             attachments=self._attachments,
             clock=self.clock,
             ids=self.ids,
@@ -151,6 +167,9 @@ class LashCore:
                 cancel_ms=self.runtime.tool_cancel_ms,
                 cancel_grace_s=self.runtime.cancel_grace_s,
                 hook_timeout_s=self.runtime.hook_timeout_s,
+                approval_timeout_s=(
+                    "default" if self.runtime.approval_timeout_s is UNSET else self.runtime.approval_timeout_s
+                ),
                 max_parallel=self.runtime.max_parallel_tools,
             ),
             llm_deadline_s=self.runtime.llm_deadline_s,
@@ -163,7 +182,11 @@ class LashCore:
 
     @classmethod
     def rlm(cls, **knobs: Any) -> LashCore:
-        """A core with RLM mode alone; keywords as for the constructor."""
+        """A core with RLM mode alone, and the plugins of `PluginStack.runtime()` unless others are given.
+
+        The keywords are those of the constructor.
+        """
+        knobs.setdefault("plugins", PluginStack.runtime())
         return cls(modes=[ModePreset.rlm()], **knobs)
 
     def replace(self, **changes: Any) -> LashCore:
@@ -203,6 +226,7 @@ class LashCore:
         prompt: Sequence[PromptContribution] = (),
         prompt_slots: Mapping[PromptSlot, Sequence[PromptContribution]] | None = None,
         prompt_layer: PromptLayer | None = None,
+        bindings: Sequence[BoundPlugin] = (),
         projected: Mapping[str, object] | None = None,
         globals: Mapping[str, JsonValue] | None = None,  # noqa: A002 - the name of the language's word for them
         require_submit: bool | type[BaseModel] | dict[str, JsonValue] | None = None,
@@ -212,7 +236,8 @@ class LashCore:
         """A session to be opened, new or stored: `async with core.session(...) as session`.
 
         A stored session keeps its mode, and the model, variant and turn limit that it was given itself; what is given
-        here is stored with its next turn. `spec` and the prompt keywords are as for the core, over the core's.
+        here is stored with its next turn. `spec` and the prompt keywords are as for the core, over the core's;
+        `bindings` are plugins of this session, made by `Binding.bind(config)`.
 
         In RLM mode `projected` are values that programs read lazily, `globals` variables that are set where they are
         not bound; `require_submit` and `allow_prose_or_submit` are the default of its turns. Opening raises
@@ -239,7 +264,7 @@ class LashCore:
         layer = make_layer(prompt_template, prompt, prompt_slots, prompt_layer)
 
         async def open_session() -> LashSession:
-            return await self._open(session_id, wishes, layer, options, approve, open_session)
+            return await self._open(session_id, wishes, layer, options, tuple(bindings), approve, open_session)
 
         return SessionOpener(open_session, self)
 
@@ -316,6 +341,7 @@ class LashCore:
         wishes: SessionSpec,
         layer: PromptLayer | None,
         options: Mapping[str, Any],
+        bindings: Sequence[BoundPlugin],
         approve: ApproveCallback | None,
         reopen: Callable[[], Awaitable[LashSession]],
     ) -> LashSession:
@@ -323,9 +349,14 @@ class LashCore:
         if not session_id:
             raise ConfigError("contradictory_options", "a session needs an id")
         meta = SessionMeta(session_id, session_id, self.clock.now_ms(), SessionRelation.Root())
-        store = await self._store.open_store(SessionStoreCreateRequest(session_id, meta))
+        found = await self._store.find_store(session_id)
+        store = found or await self._store.open_store(SessionStoreCreateRequest(session_id, meta))
+        made = None if found is not None else session_id
         try:
             stored = await store.load_session("active_path")
+            while stored is not None and stored.successor_session_id is not None:
+                store, stored = await self._handed_on(store, stored.successor_session_id)
+                session_id = stored.session_id
             own = wishes
             if stored is not None:
                 provider = wishes.over(self._spec).provider
@@ -342,15 +373,17 @@ class LashCore:
                 raise ConfigError(
                     "mode_not_installed", f"mode {chosen!r} is not installed; there are {list(self._modes)}"
                 )
-            registry = ToolRegistry()
-            if self._tools:
-                registry.add_source(as_providers(self._tools), "tools")
+            registry, half = ToolRegistry(), factory.session(session_id, options)
+            plugins = SessionPlugins(
+                self._plugin_host, PluginSessionContext(session_id, chosen), half, registry, bindings
+            )
             layers = tuple(one for one in (combined.prompt_layer, layer) if one is not UNSET and one is not None)
             session = OpenSession(
                 session_id,
                 store,
-                factory.session(session_id, options),
+                half,
                 registry,
+                plugins,
                 self._services,
                 policy,
                 layers,
@@ -358,24 +391,40 @@ class LashCore:
             )
         except BaseException:
             await store.aclose()
+            await self._unmake(made)
             raise
         try:
             await session.load()
+            await session.trace_opening(__version__)
         except BaseException:
             await session.aclose()
+            await self._unmake(made)
             raise
-        session_started(
-            self._trace.tracer.child(session_id=session_id),
-            relation=meta.relation.type,
-            mode=chosen,
-            model=policy.model,
-            provider=policy.provider.kind,
-            lash_version=__version__,
-        )
         defaults = {key: options[key] for key in _TURN_DEFAULTS if key in options}
         opened = LashSession(self, session, defaults, combined, reopen)
         self._open_sessions.add(opened)
         return opened
+
+    async def _unmake(self, session_id: str | None) -> None:
+        """Remove a session that was made by an opening that failed."""
+        if session_id is not None:
+            await self._store.delete_store(session_id)
+
+    async def _handed_on(
+        self, store: RuntimePersistence, successor: str
+    ) -> tuple[RuntimePersistence, PersistedSessionRead]:
+        """The session that the one in `store` was handed on to, which takes its place.
+
+        Raises SessionError (handoff_successor_missing), and what stores raise.
+        """
+        await store.aclose()
+        found = await self._store.find_store(successor)
+        stored = None if found is None else await found.load_session("active_path")
+        if found is None or stored is None:
+            raise SessionError(
+                "handoff_successor_missing", f"the session was handed on to {successor!r}, which is not in the store"
+            )
+        return found, stored
 
     def _check_tiers(self) -> None:
         durable = DurabilityTier.DURABLE
@@ -394,6 +443,7 @@ class LashCore:
         """Close what the core was given or made: open sessions, stores, effect host, provider."""
         for session in list(self._open_sessions):
             await session.aclose()
+        await self._plugin_host.aclose()
         await self._store.aclose()
         await self._effects.aclose()
         if self._spec.provider is not UNSET:
@@ -417,6 +467,14 @@ def _installed(modes: Sequence[ModePreset]) -> dict[str, ModeFactory]:
     if not modes:
         raise ConfigError("no_modes_installed", "a core needs a mode: modes=[ModePreset.rlm()]")
     return {preset.mode_id: preset.factory for preset in modes}
+
+
+def _own_tools(tools: Sequence[object]) -> list[PluginFactory]:
+    """The application's tools in the row of plugins; ConfigError for what is no tool and for two of one name."""
+    if not tools:
+        return []
+    ToolRegistry().add_source(as_providers(tools), "tools")
+    return [StaticPluginFactory("tools", PluginSpec(tools=tools))]
 
 
 def _default_mode(modes: Mapping[str, ModeFactory], wanted: str | None) -> str:

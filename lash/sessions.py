@@ -11,7 +11,11 @@ from pydantic import BaseModel
 
 from lash.config import UNSET, Unset
 from lash.runtime.errors import SessionError, TurnError
+from lash.runtime.plugins.actions import ActionDefinition
+from lash.runtime.plugins.binding import PluginInput
 from lash.runtime.providers.handle import ProviderHandle
+from lash.runtime.sansio.activity import TurnEvent
+from lash.runtime.sansio.outcome import TurnOutcome
 from lash.runtime.sansio.prompt import PromptContribution, PromptLayer, PromptSlot, PromptTemplate
 from lash.runtime.sansio.values import JsonValue
 from lash.runtime.seams.effects import EffectController
@@ -20,6 +24,7 @@ from lash.runtime.session.view import SessionReadView
 from lash.runtime.tools.approvals import ApproveCallback
 from lash.runtime.tools.cancel import CancelToken
 from lash.runtime.turn.activities import ActivityStream, TurnActivitySink
+from lash.runtime.turn.handoff import joined
 from lash.runtime.turn.inputs import InputItem, TurnInput, input_of
 from lash.runtime.turn.result import TurnOutput, TurnResult
 from lash.runtime.turn.session import OpenSession, SessionPolicy, TurnRequest
@@ -64,7 +69,7 @@ class LashSession:
 
     @property
     def session_id(self) -> str:
-        """The session's id."""
+        """The id of the session that turns run on: that of the newest one, where a turn was handed on."""
         return self._session.session_id
 
     @property
@@ -89,6 +94,7 @@ class LashSession:
         *,
         require_submit: type[M],
         projected: Mapping[str, object] | None = None,
+        tool_result_projectors: Sequence[Callable[[str, Any], Any]] = (),
         provider: ProviderHandle | None = None,
         model: str | None = None,
         model_variant: str | None | Unset = UNSET,
@@ -96,6 +102,7 @@ class LashSession:
         prompt: Sequence[PromptContribution] = (),
         prompt_slots: Mapping[PromptSlot, Sequence[PromptContribution]] | None = None,
         prompt_layer: PromptLayer | None = None,
+        plugin_inputs: Sequence[PluginInput] = (),
         sink: TurnActivitySink | None = None,
         cancel: CancelToken | None = None,
         turn_id: str | None = None,
@@ -113,6 +120,7 @@ class LashSession:
         require_submit: bool | type[BaseModel] | Schema | None = None,
         allow_prose_or_submit: bool = False,
         projected: Mapping[str, object] | None = None,
+        tool_result_projectors: Sequence[Callable[[str, Any], Any]] = (),
         provider: ProviderHandle | None = None,
         model: str | None = None,
         model_variant: str | None | Unset = UNSET,
@@ -120,6 +128,7 @@ class LashSession:
         prompt: Sequence[PromptContribution] = (),
         prompt_slots: Mapping[PromptSlot, Sequence[PromptContribution]] | None = None,
         prompt_layer: PromptLayer | None = None,
+        plugin_inputs: Sequence[PluginInput] = (),
         sink: TurnActivitySink | None = None,
         cancel: CancelToken | None = None,
         turn_id: str | None = None,
@@ -134,9 +143,11 @@ class LashSession:
 
         In RLM mode `require_submit` says that the turn ends with a submitted value, with a pydantic model or a JSON
         Schema that it has to fit; `allow_prose_or_submit` lets prose end it as well; `projected` are values to be
-        read lazily under their names, in this turn only.
+        read lazily under their names, in this turn only; `tool_result_projectors` are asked, with a tool's name and
+        value, for what programs get in its place (None: the value itself).
 
-        `provider`, `model`, `model_variant` and the prompt keywords are for this turn, over the session's. `sink` is
+        `provider`, `model`, `model_variant` and the prompt keywords are for this turn, over the session's;
+        `plugin_inputs` are what bound plugins are given for it, made by `Binding.input(value)`. `sink` is
         given every activity, `cancel` asks the turn to stop, `turn_id` makes its commit idempotent, `effects` carries
         its effects out (inside a workflow's handler; it needs a `turn_id`), `approve` is asked where a tool needs it.
         Where another turn runs, this one waits `wait_if_busy` seconds for it. `trace_turn_id` is what the turn is
@@ -197,6 +208,8 @@ class LashSession:
             options["allow_prose_or_submit"] = bool(knobs.get("allow_prose_or_submit"))
         if knobs.get("projected") is not None:
             options["turn_projected"] = knobs["projected"]
+        if knobs.get("tool_result_projectors"):
+            options["tool_result_projectors"] = tuple(knobs["tool_result_projectors"])
         wishes = overlay(None, {name: knobs.get(name, UNSET) for name in ("provider", "model", "model_variant")})
         layer = prompt_layer(
             knobs.get("prompt_template"), knobs.get("prompt", ()), knobs.get("prompt_slots"), knobs.get("prompt_layer")
@@ -207,6 +220,7 @@ class LashSession:
             input=given,
             policy=self.policy if wishes == SessionSpec() else self._core.policy(wishes.over(self._spec)),
             layers=() if layer is None else (layer,),
+            plugin_inputs=self._session.plugins.inputs(knobs.get("plugin_inputs", ())),
             options=options,
             recorded=_recorded(options),
             value_type=required if isinstance(required, type) else None,
@@ -224,9 +238,43 @@ class LashSession:
         async def run(stream: ActivityStream, token: CancelToken) -> TurnResult[Any] | None:
             found = await request()
             stream.turn_id = found.turn_id
-            return await self._session.run_turn(found, stream, token)
+            result = await self._session.run_turn(found, stream, token)
+            return None if result is None else await self._follow(found, result, stream, token)
 
         return Turn(run, stream, knobs.get("cancel") or CancelToken(), self._core.loop)
+
+    async def _follow(
+        self, request: TurnRequest, result: TurnResult[Any], stream: ActivityStream, token: CancelToken
+    ) -> TurnResult[Any]:
+        """The result of the whole turn: as long as it is handed on, it goes on in the session that it was handed to.
+
+        Options, model and turn id stay; projected values of the turn do not go along. Raises SessionError
+        (handoff_successor_missing, handoff_missing_first_turn).
+        """
+        links = [result]
+        most = min(self._core.runtime.max_handoffs, self._session.mode.max_handoffs)
+        options = {name: value for name, value in request.options.items() if name != "turn_projected"}
+        follow = replace(request, input=TurnInput.empty(), options=options, queued_only=True, handed_on=True)
+        while isinstance(outcome := links[-1].outcome, TurnOutcome.Handoff) and len(links) <= most:
+            before = self._session
+            reopened = await self._reopen()
+            self._session = reopened._session
+            self._core.closed(reopened)
+            await before.aclose()
+            if self.session_id != outcome.session_id:
+                raise SessionError(
+                    "handoff_successor_missing",
+                    f"the turn was handed on to {outcome.session_id!r}, and the session goes on in {self.session_id!r}",
+                )
+            switched = TurnEvent.SessionSwitched(before.session_id, self.session_id, "handoff")
+            await stream.emit(before.session_id, switched)
+            link = await self._session.run_turn(follow, stream, token)
+            if link is None:
+                raise SessionError(
+                    "handoff_missing_first_turn", f"session {self.session_id!r} was not told what it is to do"
+                )
+            links.append(link)
+        return joined(links, most)
 
     async def run(self, input: Input, **knobs: Any) -> TurnOutput[Any]:  # noqa: A002 - the word of the interface
         """A turn's result with its activities; see `turn` for the keywords."""
@@ -280,6 +328,20 @@ class LashSession:
         policy = replace(self._core.policy(changed), own=tuple(name for name in OWN_FIELDS if name in own))
         await self._session.configure(policy, self._core.ids.new("op"))
         self._spec = changed
+
+    @property
+    def actions(self) -> tuple[ActionDefinition, ...]:
+        """What the session's plugins can be asked by the host, and by nobody else."""
+        return self._session.plugins.session.actions
+
+    async def act(self, name: str, args: JsonValue = None) -> JsonValue:
+        """Do an action of a plugin; `args` are JSON. What it changes is stored at once.
+
+        Raises SessionError (unknown_action, invalid_action_args), PluginError where the plugin fails, SessionBusyError
+        while a turn runs.
+        """
+        self._check_open()
+        return await self._session.act(name, {} if args is None else args, self._core.ids.new("op"))
 
     def fork(self, turn: int | str | None = None, *, session_id: str | None = None, **knobs: Any) -> SessionOpener:
         """A new session from a turn of this one, with its variables of then: `async with session.fork(turn=3) as twin`.
@@ -357,8 +419,8 @@ OWN_FIELDS = ("model", "model_variant", "max_context_tokens", "max_turns")
 """What a session keeps of the policy that it was given itself."""
 
 _TURN_KNOBS = frozenset(
-    "require_submit allow_prose_or_submit projected provider model model_variant prompt_template prompt prompt_slots "
-    "prompt_layer sink cancel turn_id effects approve wait_if_busy trace_turn_id".split()
+    "require_submit allow_prose_or_submit projected tool_result_projectors provider model model_variant prompt_template prompt prompt_slots "
+    "prompt_layer plugin_inputs sink cancel turn_id effects approve wait_if_busy trace_turn_id".split()
 )
 
 

@@ -5,7 +5,8 @@ asked with other contents, the turn is not the one that was recorded, and `Effec
 effect is run under a lease and its outcome recorded before it is given.
 
 Outcomes carry a completion number. A re-driven turn gets the recorded ones in that order, whatever the order in which
-it asks: so a wave of calls is answered as it was, and a program that runs again issues the same requests.
+it asks: so a wave of calls is answered as it was, and a program that runs again issues the same requests. What is not
+recorded begins after them: run earlier, what it does to plugins would be undone by the states that they bring back.
 
 A journal whose rows are kept is a recorded run: with `replay="strict"` it answers without provider and tools.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal, cast
@@ -178,12 +179,14 @@ class JournalEffectHost:
                 self._opened = None
 
 
-def _completions(connection: sqlite3.Connection, scope_id: str) -> list[int]:
+def _completions(connection: sqlite3.Connection, scope_id: str) -> dict[str, int]:
+    """The recorded effects of a scope with their completion numbers, in the order of these."""
     rows = connection.execute(
-        "SELECT completion FROM effect_replay WHERE scope_id=? AND completion IS NOT NULL ORDER BY completion",
+        "SELECT replay_key, completion FROM effect_replay WHERE scope_id=? AND completion IS NOT NULL "
+        "ORDER BY completion",
         (scope_id,),
     )
-    return [number for (number,) in rows]
+    return dict(rows.fetchall())
 
 
 class _JournalController:
@@ -198,7 +201,7 @@ class _JournalController:
         clock: Clock,
         ids: IdSource,
         strict: bool,
-        recorded: list[int],
+        recorded: dict[str, int],
         lease_s: float,
         order_timeout_s: float,
     ) -> None:
@@ -218,36 +221,39 @@ class _JournalController:
             return await local.run(envelope)
         key, digest = envelope.invocation.replay_key, envelope.stable_hash()
         token = self._ids.new("lease")
+        if key not in self._undelivered and self._undelivered:
+            await self._wait_until(lambda: not self._undelivered, key)
         while True:
             claim = await self._database.transact(lambda connection: self._claim(connection, key, digest, token))
             if claim != "busy":
                 break
             await self._clock.sleep(BUSY_POLL_S)
-        if isinstance(claim, tuple):
-            completion, outcome = claim
-            await self._in_order(completion, key)
-            return outcome
-        return await self._run(envelope, local, key, token)
+        if isinstance(claim, str):
+            return await self._run(envelope, local, key, token)
+        await self._in_order(key)
+        if isinstance(claim, EffectError):
+            raise claim
+        return claim
 
     def _claim(
         self, connection: sqlite3.Connection, key: str, digest: str, token: str
-    ) -> tuple[int, EffectOutcome] | Literal["busy", "mine"]:
-        """The recorded outcome with its number, or whether the effect is being run elsewhere or is this caller's."""
+    ) -> EffectOutcome | EffectError | Literal["busy", "mine"]:
+        """The recorded outcome or error, or whether the effect is being run elsewhere or is this caller's."""
         now = self._clock.now_ms()
         row = connection.execute(
-            "SELECT envelope_hash, status, outcome, error, completion, lease_expires_ms FROM effect_replay "
+            "SELECT envelope_hash, status, outcome, error, lease_expires_ms FROM effect_replay "
             "WHERE scope_id=? AND replay_key=?",
             (self.scope.id, key),
         ).fetchone()
         if row is not None:
-            known, status, packed, error, completion, expires = row
+            known, status, packed, error, expires = row
             if known != digest:
                 raise EffectReplayMismatch(key)
             if status == "completed":
-                return completion, _unpacked(packed, key)
+                return _unpacked(packed, key)
             if status == "failed":
                 code, _, message = str(error).partition("\n")
-                raise EffectError(code, message)
+                return EffectError(code, message)
             if expires > now:
                 return "busy"
         if self._strict:
@@ -321,23 +327,27 @@ class _JournalController:
 
         await self._database.transact(work)
 
-    async def _in_order(self, completion: int, key: str) -> None:
-        """Wait until everything recorded earlier has been given back."""
-
-        def is_next() -> bool:
-            return not self._undelivered or completion <= self._undelivered[0]
-
+    async def _in_order(self, key: str) -> None:
+        """Wait until everything recorded earlier has been given back; what was recorded by now is not waited for."""
+        number = self._undelivered.get(key)
+        if number is None:
+            return
+        await self._wait_until(lambda: next(iter(self._undelivered.values()), number) >= number, key)
         async with self._delivered:
-            if not is_next():
-                try:
-                    await asyncio.wait_for(self._delivered.wait_for(is_next), self._order_timeout_s)
-                except TimeoutError:
-                    raise EffectReplayMismatch(
-                        key, "an outcome that was recorded earlier is not asked for any more"
-                    ) from None
-            if completion in self._undelivered:
-                self._undelivered.remove(completion)
+            self._undelivered.pop(key, None)
             self._delivered.notify_all()
+
+    async def _wait_until(self, ready: Callable[[], bool], key: str) -> None:
+        """Wait until recorded outcomes have been given back; EffectReplayMismatch where nobody asks for them."""
+        async with self._delivered:
+            if ready():
+                return
+            try:
+                await asyncio.wait_for(self._delivered.wait_for(ready), self._order_timeout_s)
+            except TimeoutError:
+                raise EffectReplayMismatch(
+                    key, "an outcome that was recorded earlier is not asked for any more"
+                ) from None
 
     # --- waits -----------------------------------------------------------------------------------
 

@@ -56,6 +56,14 @@ def claim(
     return LeaseClaim.Acquired(Lease(fence, row.expires_ms))
 
 
+def holder(tables: Tables, now_ms: int) -> LeaseClaim.Busy | None:
+    """Who holds the session, until when; None where nobody does."""
+    row = tables.lease()
+    if row is None or not is_live(row, now_ms):
+        return None
+    return LeaseClaim.Busy(LeaseOwner(row.owner_id or "", row.incarnation_id or ""), row.expires_ms)
+
+
 def renew(tables: Tables, fence: LeaseFence, ttl_ms: int, now_ms: int) -> Lease:
     """Keep the session from now on for so long. Raises LeaseNotHeld."""
     row = check_fence(tables, fence, now_ms)._replace(expires_ms=now_ms + ttl_ms)

@@ -67,6 +67,15 @@ class SessionStore:
         """The session as it stands; None before its first commit. Raises UnsupportedReadScope."""
         return await self._medium.read(lambda tables: reading.load_session(tables, self._session_id, scope))
 
+    async def head_revision(self) -> int | None:
+        """The number of the newest commit; None before the first."""
+
+        def read(tables: Tables) -> int | None:
+            head = tables.head()
+            return head.head_revision if head is not None else None
+
+        return await self._medium.read(read)
+
     async def load_node(self, node_id: str) -> SessionNode | None:
         """One node that is not tombstoned."""
         return await self._medium.read(lambda tables: reading.load_node(tables, node_id))
@@ -146,6 +155,10 @@ class SessionStore:
     async def release_lease(self, fence: LeaseFence) -> None:
         """Give the session free; nothing where the lease is not the newest."""
         await self._medium.write(lambda tables: leases.release(tables, fence))
+
+    async def lease_holder(self) -> LeaseClaim.Busy | None:
+        """Who holds the session, for those who only look; None where nobody does."""
+        return await self._medium.read(lambda tables: leases.holder(tables, self._clock.now_ms()))
 
     async def enqueue_input(self, draft: PendingInputDraft) -> PendingInput:
         """Queue input once per source key. Raises IdempotencyConflict."""

@@ -195,7 +195,10 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True)
 class LlmResponse:
-    """What a model call came to; `parts` are in emission order and `full_text` is its visible text."""
+    """What a model call came to; `parts` are in emission order and `full_text` is its visible text.
+
+    `response_model` is the model that answered, as the provider calls it: a name may stand for changing ones.
+    """
 
     full_text: str
     parts: tuple[ResponsePart, ...] = ()
@@ -207,6 +210,7 @@ class LlmResponse:
     http_summary: str | None = None
     response_id: str | None = None
     attempts: tuple[AttemptRecord, ...] = ()
+    response_model: str | None = None
     type: Literal["response"] = "response"
 
 

@@ -179,6 +179,17 @@ AnyTurnOutcome: TypeAlias = Annotated[
 ]
 
 
+def ended_as(outcome: AnyTurnOutcome) -> str:
+    """How a turn ended in one word: the name of its finish or stop, or `handoff`."""
+    match outcome:
+        case TurnOutcome.Finished(finish=finish):
+            return finish.type
+        case TurnOutcome.Stopped(stop=stop):
+            return stop.type
+        case TurnOutcome.Handoff():
+            return outcome.type
+
+
 @dataclass(frozen=True, slots=True)
 class TurnIssue:
     """Something that went wrong in a turn; `raw` is at most 4,000 characters."""

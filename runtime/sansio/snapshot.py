@@ -30,6 +30,8 @@ MAGIC = b"LTM1"
 VERSION = 1
 COMPRESSED_FROM = 4096
 """Payloads of this many bytes and more are compressed."""
+COMPRESSION_LEVEL = 1
+"""A third of the time that the usual level takes, for a third more bytes."""
 LARGEST_PAYLOAD = 256 * 1024 * 1024
 """Bytes of an uncompressed payload; more is neither written nor read, so that hostile bytes cannot fill the memory."""
 _LONGEST_HEADER = 64 * 1024
@@ -109,7 +111,7 @@ def encode(checkpoint: TurnCheckpoint, owner: SnapshotOwner) -> bytes:
         "sha256": hashlib.sha256(raw).digest(),
     }
     packed = msgpack.packb(header)
-    payload = zlib.compress(raw) if codec == "zlib" else raw
+    payload = zlib.compress(raw, COMPRESSION_LEVEL) if codec == "zlib" else raw
     return b"".join((MAGIC, struct.pack(">I", len(packed)), packed, payload))
 
 

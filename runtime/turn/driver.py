@@ -13,9 +13,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+from lash.runtime.errors import PluginError
 from lash.runtime.providers.handle import ProviderHandle
 from lash.runtime.sansio.activity import AnyTurnEvent, TurnEvent
 from lash.runtime.sansio.effects import (
@@ -30,7 +32,7 @@ from lash.runtime.sansio.effects import (
 from lash.runtime.sansio.llm import Block, LlmRequest, LlmResponse, LlmResult
 from lash.runtime.sansio.machine import TurnMachine
 from lash.runtime.sansio.messages import SessionEventRecord
-from lash.runtime.sansio.tools import CompletedToolCall, PendingToolCall
+from lash.runtime.sansio.tools import CompletedToolCall, PendingToolCall, ToolOutput, ToolSpec
 from lash.runtime.sansio.values import JsonValue, from_json, stable_hash, to_json
 from lash.runtime.seams.attachments import AttachmentStore
 from lash.runtime.seams.clock import Clock
@@ -42,34 +44,26 @@ from lash.runtime.seams.effects import (
     EffectOutcome,
 )
 from lash.runtime.tools.cancel import CancelToken
+from lash.runtime.tools.definition import ToolManifest
 from lash.runtime.tools.dispatch import ToolDispatcher, ToolRequest
 from lash.runtime.tools.hooks import CallFrame
+from lash.runtime.tools.provider import Path
 from lash.runtime.turn.activities import ActivityStream
+from lash.runtime.turn.effects import Work, carry_out
 from lash.runtime.turn.mode import ModeSession, StreamHook, StreamPiece
 from lash.runtime.turn.model_call import ModelCallRun
 from lash.runtime.turn.queued import HeardInput, QueuedInputs
 from lash.runtime.turn.trace_turn import TurnTrace
+from lash.runtime.turn.turn_plugins import PluginsHeard, TurnPlugins
 
 _log = logging.getLogger("lash.turn")
-
-
-class LocalWork:
-    """An effect's work as the effect host wants it."""
-
-    def __init__(self, work: Callable[[], Awaitable[JsonValue]]) -> None:
-        """`work` gives the outcome's value."""
-        self._work = work
-
-    async def run(self, envelope: EffectEnvelope) -> EffectOutcome:
-        """Do the work."""
-        return EffectOutcome(await self._work())
 
 
 class TurnDriver:
     """Drives one turn of one session to its outcome.
 
-    `refresh` gives prompt, tools and the mode's view as they are now; `queued` the input that waits. `trace` is
-    told what happens.
+    `refresh` gives prompt, tools and the mode's view as they are now; `queued` the input that waits. `plugins` take
+    part where they may, `trace` is told what happens.
     """
 
     def __init__(
@@ -93,6 +87,7 @@ class TurnDriver:
         cancel_grace_s: float,
         refresh: Callable[[Sequence[SessionEventRecord]], SurfaceUpdate],
         queued: QueuedInputs,
+        plugins: TurnPlugins,
         trace: TurnTrace,
     ) -> None:
         self._session_id = session_id
@@ -113,6 +108,7 @@ class TurnDriver:
         self._cancel_grace_s = cancel_grace_s
         self._refresh = refresh
         self._queued = queued
+        self._plugins = plugins
         self._trace = trace
         self._work: asyncio.Task[AnyResponse] | None = None
         self.tool_calls: list[CompletedToolCall] = []
@@ -222,24 +218,33 @@ class TurnDriver:
         kind: EffectKind,
         effect_id: int,
         command: dict[str, JsonValue],
-        work: Callable[[], Awaitable[JsonValue]],
+        work: Work,
     ) -> EffectOutcome:
         self._trace.at(effect_id, self._machine.mode_iteration)
         envelope = EffectEnvelope(self._invocation(kind, effect_id), {"kind": kind, **command})
-        outcome = await self._controller.execute(envelope, LocalWork(work))
-        self._stream.replaying = outcome.replayed
+        outcome = await carry_out(self._controller, envelope, work, self._plugins.state)
         self._trace.carried_out(replayed=outcome.replayed)
         return outcome
 
     async def _sync(self, effect: Effect.SyncExecutionSurface) -> AnyResponse:
+        try:
+            # Outside the effect: what stands behind the tools is live, so a turn that is driven again needs it too.
+            self._dispatcher.surface = self._plugins.surface()
+        except PluginError as error:
+            return Response.ExecutionSurfaceSynced(effect.id, error=error.message)
+
         async def work() -> JsonValue:
-            return to_json(self._refresh(self._machine.events))
+            try:
+                return to_json(_Synced(self._refresh(self._machine.events)))
+            except PluginError as error:
+                return to_json(_Synced(error=error.message))
 
         outcome = await self._execute(
             "sync_execution_surface", effect.id, {"update_machine_config": effect.update_machine_config}, work
         )
-        update = from_json(SurfaceUpdate, outcome.value) if effect.update_machine_config else None
-        return Response.ExecutionSurfaceSynced(effect.id, update)
+        synced = from_json(_Synced, outcome.value)
+        update = synced.update if effect.update_machine_config else None
+        return Response.ExecutionSurfaceSynced(effect.id, update, synced.error)
 
     async def _call_model(self, effect: Effect.LlmCall) -> AnyResponse:
         hook = self._mode.stream_hook()
@@ -255,10 +260,12 @@ class TurnDriver:
             self._max_context_tokens,
             self._output_limit,
             trace,
+            self._plugins.output,
         )
 
         async def work() -> JsonValue:
-            return to_json(await call.run(await self._with_bytes(effect.request)))
+            result = await call.run(await self._with_bytes(effect.request))
+            return to_json(_Answer(result, call.attempt))
 
         command: dict[str, JsonValue] = {
             "request": stable_hash(to_json(effect.request)),
@@ -270,11 +277,13 @@ class TurnDriver:
             if trace is not None:
                 trace.broken_off(error)
             raise
-        result = from_json(_Result, {"result": outcome.value}).result
+        self._stream.issues.extend(self._plugins.output.take_issues())
+        answer = from_json(_Answer, outcome.value)
+        result = answer.result
         if trace is not None:
             trace.ended(result, replayed=outcome.replayed)
         if outcome.replayed and isinstance(result, LlmResponse):
-            await self._show_again(result, self._mode.stream_hook(), effect.id)
+            await self._show_again(result, self._mode.stream_hook(), f"{effect.id}.{answer.attempt}")
         return Response.LlmComplete(effect.id, result, text_streamed=True)
 
     async def _with_bytes(self, request: LlmRequest) -> LlmRequest:
@@ -284,16 +293,18 @@ class TurnDriver:
         loaded = [replace(image, data=await self._attachments.get(image.reference)) for image in request.attachments]
         return replace(request, attachments=tuple(loaded))
 
-    async def _show_again(self, response: LlmResponse, hook: StreamHook | None, effect_id: int) -> None:
-        """A replayed reply's text, once."""
+    async def _show_again(self, response: LlmResponse, hook: StreamHook | None, attempt: str) -> None:
+        """A replayed reply's text, once, in the rows of the attempt that gave it; reasoning where it was shown."""
+        reasoning_shown = self._provider.options.thinking.expose
         for index, part in enumerate(response.parts):
-            if isinstance(part, Block.Reasoning) and part.text.strip():
-                await self._emit(TurnEvent.ReasoningDelta(part.text), f"reason:{effect_id}.1.{index}")
+            if isinstance(part, Block.Reasoning):
+                if reasoning_shown and part.text.strip():
+                    await self._emit(TurnEvent.ReasoningDelta(part.text), f"reason:{attempt}.{index}")
             elif isinstance(part, Block.Text):
                 pieces = [StreamPiece(part.text)] if hook is None else [hook.feed(part.text), hook.finish()]
                 prose = "".join(piece.prose for piece in pieces)
                 if prose:
-                    await self._emit(TurnEvent.AssistantProseDelta(prose), f"prose:{effect_id}.1.{index}")
+                    await self._emit(TurnEvent.AssistantProseDelta(prose), f"prose:{attempt}.{index}")
                 for event in (event for piece in pieces for event in piece.events):
                     await self._emit(event)
 
@@ -329,26 +340,59 @@ class TurnDriver:
     async def _checkpoint(self, effect: Effect.Checkpoint) -> AnyResponse:
         boundary = None if effect.kind == "overflow" else effect.kind
 
+        machine = self._machine
+
         async def work() -> JsonValue:
-            return to_json(HeardInput() if boundary is None else await self._queued.take(boundary))
+            said = await self._plugins.checkpoint(effect.kind, effect.id, machine.messages, machine.mode_iteration)
+            if boundary is None or said.abort is not None:
+                return to_json(_Heard(said, HeardInput()))
+            return to_json(_Heard(said, await self._queued.take(boundary)))
 
         outcome = await self._execute("checkpoint", effect.id, {"checkpoint": effect.kind}, work)
-        heard = from_json(HeardInput, outcome.value)
-        if heard.input_ids:
+        heard = from_json(_Heard, outcome.value)
+        said, queued = heard.plugins, heard.queued
+        if said.rewritten is not None:
+            self._plugins.rewrite(len(machine.events), said.rewritten)
+        if said.messages:
+            await self._emit(TurnEvent.QueuedMessagesCommitted(said.messages, effect.kind))
+        if queued.input_ids:
             if outcome.replayed:
-                await self._queued.take_again(boundary, heard.input_ids)
-            await self._emit(TurnEvent.QueuedInputAccepted(effect.kind, heard.input_ids))
-        return Response.CheckpointDone(effect.id, heard.messages)
+                await self._queued.take_again(boundary, queued.input_ids)
+            await self._emit(TurnEvent.QueuedInputAccepted(effect.kind, queued.input_ids))
+        return Response.CheckpointDone(
+            effect.id, (*said.messages, *queued.messages), said.transient_messages, said.rewritten, said.abort
+        )
 
     # --- calls of programs -------------------------------------------------------------------------
 
+    def callable_tools(self) -> Sequence[ToolSpec]:
+        """The tools that programs can call."""
+        return self._dispatcher.surface.specs
+
+    def tool(self, name: str) -> ToolManifest | None:
+        """The tool that a call of that name reaches now."""
+        found = self._dispatcher.resolve(name)
+        return None if found is None else found.manifest
+
     async def call_from_program(
-        self, effect_id: int, ordinal: int, name: str, args: dict[str, JsonValue]
+        self, effect_id: int, ordinal: int, name: str, args: dict[str, JsonValue], projections: Mapping[Path, Any]
     ) -> CompletedToolCall:
         """A tool call of a program; its id says where in the turn it stands, so that a re-driven turn repeats it."""
-        call_id = f"c:{self._turn_id}:{self._machine.mode_iteration}:{ordinal}"
-        pending = PendingToolCall(call_id, name, args)
-        return await self._dispatcher.dispatch(ToolRequest(pending), self._frame(effect_id))
+        pending = PendingToolCall(self._call_id(ordinal), name, args)
+        return await self._dispatcher.dispatch(ToolRequest(pending, projections=projections), self._frame(effect_id))
+
+    async def given_up(self, ordinal: int, name: str, args: dict[str, JsonValue]) -> CompletedToolCall:
+        """A call that its program does not wait for any more, shown as cancelled."""
+        call_id, output = self._call_id(ordinal), ToolOutput.Cancelled()
+        shown = [one.event for one in self._stream.activities]
+        started = any(isinstance(event, TurnEvent.ToolCallStarted) and event.call_id == call_id for event in shown)
+        if not started:
+            await self._emit(TurnEvent.ToolCallStarted(call_id, name, args), f"tool:{call_id}")
+        await self._emit(TurnEvent.ToolCallCompleted(call_id, name, args, output, 0), f"tool:{call_id}")
+        return CompletedToolCall(call_id, name, args, output)
+
+    def _call_id(self, ordinal: int) -> str:
+        return f"c:{self._turn_id}:{self._machine.mode_iteration}:{ordinal}"
 
     async def printed_image(self, image_id: str) -> PrintedImage | None:
         """What the attachment store knows of an image."""
@@ -370,8 +414,21 @@ class _ExecPort:
     def calls(self) -> list[CompletedToolCall]:
         return [self._done[ordinal] for ordinal in sorted(self._done)]
 
-    async def call(self, ordinal: int, name: str, args: dict[str, JsonValue]) -> CompletedToolCall:
-        done = await self._driver.call_from_program(self._effect_id, ordinal, name, args)
+    def specs(self) -> Sequence[ToolSpec]:
+        return self._driver.callable_tools()
+
+    def tool(self, name: str) -> ToolManifest | None:
+        return self._driver.tool(name)
+
+    async def call(
+        self, ordinal: int, name: str, args: dict[str, JsonValue], projections: Mapping[Path, Any]
+    ) -> CompletedToolCall:
+        done = await self._driver.call_from_program(self._effect_id, ordinal, name, args, projections)
+        self._done[ordinal] = done
+        return done
+
+    async def give_up(self, ordinal: int, name: str, args: dict[str, JsonValue]) -> CompletedToolCall:
+        done = await self._driver.given_up(ordinal, name, args)
         self._done[ordinal] = done
         return done
 
@@ -380,7 +437,24 @@ class _ExecPort:
 
 
 @dataclass(frozen=True, slots=True)
-class _Result:
-    """A model call's result as the journal holds it."""
+class _Synced:
+    """What came of bringing prompt and tools up to date, as the journal holds it."""
+
+    update: SurfaceUpdate | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What was heard at a checkpoint, as the journal holds it."""
+
+    plugins: PluginsHeard
+    queued: HeardInput
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A model call's result as the journal holds it, and the number of the attempt that gave it."""
 
     result: LlmResult
+    attempt: int

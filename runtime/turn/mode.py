@@ -14,6 +14,9 @@ from lash.runtime.sansio.prompt import PromptContribution
 from lash.runtime.sansio.tools import CompletedToolCall, ToolSpec
 from lash.runtime.sansio.values import JsonValue
 from lash.runtime.tools.cancel import CancelToken
+from lash.runtime.tools.definition import ToolManifest
+from lash.runtime.tools.provider import Path, ToolProvider
+from lash.runtime.turn.handoff import Successor
 
 Emit = Callable[[AnyTurnEvent, str | None], Awaitable[None]]
 """Shows an event under a correlation id, or under none of its own."""
@@ -86,8 +89,26 @@ class TurnSetup:
 class ExecPort(Protocol):
     """What a running program reaches through its mode."""
 
-    async def call(self, ordinal: int, name: str, args: dict[str, JsonValue]) -> CompletedToolCall:
-        """Run a tool to its end; `ordinal` counts the program's calls."""
+    def specs(self) -> Sequence[ToolSpec]:
+        """The tools that can be called."""
+        ...
+
+    def tool(self, name: str) -> ToolManifest | None:
+        """The tool that a call of that name reaches; None where it reaches none."""
+        ...
+
+    async def call(
+        self, ordinal: int, name: str, args: dict[str, JsonValue], projections: Mapping[Path, Any]
+    ) -> CompletedToolCall:
+        """Run a tool to its end; `ordinal` counts the program's calls.
+
+        `projections` are the projected values that the tool is given as they are, by their path in the arguments,
+        where `args` holds null.
+        """
+        ...
+
+    async def give_up(self, ordinal: int, name: str, args: dict[str, JsonValue]) -> CompletedToolCall:
+        """A call that was broken off because the program is over, as cancelled."""
         ...
 
     async def image(self, image_id: str) -> PrintedImage | None:
@@ -114,6 +135,16 @@ class ModeSession(Protocol):
         ...
 
     @property
+    def native_tools(self) -> Sequence[ToolProvider]:
+        """The tools that the mode itself brings."""
+        ...
+
+    @property
+    def max_handoffs(self) -> int:
+        """How often one turn may be handed on."""
+        ...
+
+    @property
     def projector(self) -> ContextProjector:
         """Makes the model requests."""
         ...
@@ -132,6 +163,14 @@ class ModeSession(Protocol):
 
     def prompt(self, surface: SurfaceInput) -> ModePrompt:
         """What the mode adds to the system prompt now."""
+        ...
+
+    def turn_limit_message(self, message_id: str, max_turns: int) -> Message:
+        """What the model is told before the one reply beyond the limit."""
+        ...
+
+    def successor(self, session_id: str) -> Successor | None:
+        """The session of that id that a tool of the mode wants the turn to go on in; None where it is none of them."""
         ...
 
     def stream_hook(self) -> StreamHook | None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Literal
 
+from lash.runtime.plugins.contract import StreamChunk
+from lash.runtime.plugins.output import OutputHooks
 from lash.runtime.providers.failure import ProviderFailure
 from lash.runtime.providers.handle import ProviderHandle
 from lash.runtime.providers.usage import refine_output_limit
@@ -23,13 +27,20 @@ from lash.runtime.sansio.llm import (
 from lash.runtime.sansio.usage import NO_USAGE
 from lash.runtime.seams.clock import Clock
 from lash.runtime.turn.mode import StreamHook, StreamPiece
+from lash.runtime.turn.trace_calls import Arrival, ModelCallTrace
+
+_log = logging.getLogger("lash.turn")
 
 USAGE_WAIT_S = 0.25
 """How long a call that has said enough may go on for its final usage."""
 
 
 class ModelCallRun:
-    """Runs one model call and shows its text. `effect_id` names the rows of a display."""
+    """Runs one model call and shows its text.
+
+    `effect_id` names the rows of a display, `trace` is told of the call. Text goes through the mode's `hook` first, and
+    what is left of it through the hooks of plugins, `output`.
+    """
 
     def __init__(
         self,
@@ -39,27 +50,42 @@ class ModelCallRun:
         hook: StreamHook | None,
         effect_id: int,
         deadline_s: float | None,
-        max_context_tokens: int | None = None,
+        max_context_tokens: int | None,
+        output_limit: int | None,
+        trace: ModelCallTrace | None,
+        output: OutputHooks,
     ) -> None:
         self._max_context_tokens = max_context_tokens
+        self._output_limit = output_limit
         self._model = model
         self._clock = clock
         self._emit = emit
         self._hook = hook
         self._effect_id = effect_id
         self._deadline_s = deadline_s
-        self._events: asyncio.Queue[AnyStreamEvent | None] = asyncio.Queue()
+        self._trace = trace
+        self._output = output
+        self._events: asyncio.Queue[tuple[AnyStreamEvent, Arrival | None] | None] = asyncio.Queue()
         self._attempt = 1
         self._usage = NO_USAGE
-        self._texts: dict[int, str] = {}
+        self._texts: dict[int, list[str]] = {}
         self._rows: dict[str, set[str]] = {"prose": set(), "reason": set()}
         self._enough = asyncio.Event()
 
+    @property
+    def attempt(self) -> int:
+        """The number of the attempt whose text is shown, from 1."""
+        return self._attempt
+
     async def run(self, request: LlmRequest) -> LlmResponse | LlmCallError:
         """The model's answer, or why there is none; a cancellation goes on its way when the call is aborted."""
+        if self._trace is not None:
+            self._trace.started(request, stream=True)
         showing = asyncio.create_task(self._show())
         calling = asyncio.create_task(
-            self._model.complete(request, self._events.put_nowait, deadline_s=self._deadline_s)
+            self._model.complete(
+                request, self._take, self._trace, deadline_s=self._deadline_s, output_limit=self._output_limit
+            )
         )
         enough = asyncio.create_task(self._enough.wait())
         try:
@@ -72,15 +98,15 @@ class ModelCallRun:
             enough.cancel()
             if not calling.done():
                 calling.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ProviderFailure):
-                await calling
+            # How it ended has been said above; here it only has to be over, also where it raised something else.
+            await asyncio.gather(calling, return_exceptions=True)
             self._events.put_nowait(None)
             await showing
         if isinstance(response, LlmCallError):
             return response
         if self._max_context_tokens is not None:
             response = refine_output_limit(response, self._max_context_tokens)
-        return await self._completed(response)
+        return await self._output.response(await self._completed(response))
 
     async def _wait_a_little(self, calling: asyncio.Task[LlmResponse]) -> None:
         timer = asyncio.ensure_future(self._clock.sleep(USAGE_WAIT_S))
@@ -101,46 +127,72 @@ class ModelCallRun:
             return failure.to_error()
 
     def _streamed(self) -> str:
-        return "".join(self._texts[index] for index in sorted(self._texts))
+        return "".join(text for index in sorted(self._texts) for text in self._texts[index])
 
     def _streamed_parts(self) -> tuple[ResponsePart, ...]:
-        return tuple(Block.Text(self._texts[index]) for index in sorted(self._texts))
+        return tuple(Block.Text("".join(self._texts[index])) for index in sorted(self._texts))
 
     # --- showing -----------------------------------------------------------------------------------
 
+    def _take(self, event: AnyStreamEvent) -> None:
+        """Queue what the provider reports, to be shown in order; the trace has the time when it came."""
+        self._events.put_nowait((event, None if self._trace is None else self._trace.arrived(event)))
+
     async def _show(self) -> None:
         """Turn what the provider reports into activities, in order."""
-        while (event := await self._events.get()) is not None:
-            match event:
-                case LlmStreamEvent.TextDelta(text=text, part_index=index):
-                    self._texts[index] = self._texts.get(index, "") + text
-                    await self._prose(text, index)
-                case LlmStreamEvent.ReasoningDelta(text=text, part_index=index):
-                    row = self._row("reason", index)
-                    await self._emit(TurnEvent.ReasoningDelta(text), row)
-                case LlmStreamEvent.UsageUpdate(usage=usage):
-                    self._usage = usage
-                case LlmStreamEvent.AttemptReset():
-                    await self._retract()
-                case LlmStreamEvent.RetryStatus():
-                    await self._emit(_retry_status(event), None)
-                    self._attempt += 1
-                case _:
-                    continue
+        while (item := await self._events.get()) is not None:
+            event, arrival = item
+            visible = await self._show_one(event)
+            if self._trace is not None and arrival is not None:
+                self._trace.shown(event, arrival, visible)
 
-    async def _prose(self, text: str, index: int) -> None:
-        if self._hook is None:
-            await self._emit(TurnEvent.AssistantProseDelta(text), self._row("prose", index))
-            return
-        await self._piece(self._hook.feed(text), index)
+    async def _show_one(self, event: AnyStreamEvent) -> str | None:
+        """Show what an event says; of a reply's text that which is shown, None for events of other kinds."""
+        match event:
+            case LlmStreamEvent.TextDelta(text=text, part_index=index):
+                self._texts.setdefault(index, []).append(text)
+                return await self._prose(text, index)
+            case LlmStreamEvent.ReasoningDelta(text=text, part_index=index):
+                await self._reasoning(text, index)
+            case LlmStreamEvent.UsageUpdate(usage=usage):
+                self._usage = usage
+            case LlmStreamEvent.AttemptReset():
+                await self._retract()
+            case LlmStreamEvent.RetryStatus():
+                await self._emit(_retry_status(event), None)
+                self._attempt += 1
+            case _:
+                pass
+        return None
 
-    async def _piece(self, piece: StreamPiece, index: int) -> None:
-        if piece.prose:
-            await self._emit(TurnEvent.AssistantProseDelta(piece.prose), self._row("prose", index))
+    async def _prose(self, text: str, index: int) -> str:
+        """Show what the hooks let through of a text; that."""
+        return await self._piece(StreamPiece(text) if self._hook is None else self._hook.feed(text), index)
+
+    async def _piece(self, piece: StreamPiece, index: int) -> str:
+        prose = await self._filtered(piece.prose, "prose")
+        if prose:
+            await self._emit(TurnEvent.AssistantProseDelta(prose), self._row("prose", index))
         for event in piece.events:
             await self._emit(event, None)
         if piece.abort:
             self._enough.set()
+        return prose
+
+    async def _reasoning(self, text: str, index: int) -> None:
+        shown = await self._filtered(text, "reasoning")
+        if shown:
+            await self._emit(TurnEvent.ReasoningDelta(shown), self._row("reason", index))
+
+    async def _filtered(self, text: str, kind: Literal["prose", "reasoning"]) -> str:
+        """What the hooks of plugins make of a text."""
+        if not text:
+            return text
+        verdict = await self._output.stream(StreamChunk(text, kind))
+        if verdict.abort is not None:
+            _log.info("a plugin stops model call %d: %s", self._effect_id, verdict.abort)
+            self._enough.set()
+        return verdict.text
 
     def _row(self, kind: str, index: int) -> str:
         row = f"{kind}:{self._effect_id}.{self._attempt}.{index}"
@@ -157,6 +209,7 @@ class ModelCallRun:
         self._usage = NO_USAGE
         if self._hook is not None:
             self._hook.reset()
+        await self._output.attempt_reset()
 
     # --- the end -----------------------------------------------------------------------------------
 
@@ -166,8 +219,6 @@ class ModelCallRun:
             for index, part in enumerate(response.parts):
                 if isinstance(part, Block.Text):
                     await self._prose(part.text, index)
-                elif isinstance(part, Block.Reasoning) and part.text.strip() and not self._rows["reason"]:
-                    await self._emit(TurnEvent.ReasoningDelta(part.text), self._row("reason", index))
             if not response.parts and response.full_text:
                 await self._prose(response.full_text, 0)
         if self._hook is None:

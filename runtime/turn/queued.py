@@ -50,6 +50,16 @@ class QueuedInputs:
         return HeardInput(tuple(messages), tuple(claim.input.draft.input_id for claim in taken))
 
     async def take_again(self, boundary: Boundary | None, input_ids: Collection[str]) -> None:
-        """Claim what a recorded turn took. Newer input that comes along waits for the next turn."""
+        """Claim what a recorded turn took. Newer input that comes along waits for the next turn.
+
+        What is completed cannot be claimed any more: then the turn is committed, and its commit only names it again.
+        """
         while found := await self._store.claim_inputs(self._fence, boundary, turn_id=self._turn_id):
             self.claims += [claim for claim in found if claim.input.draft.input_id in input_ids]
+        claimed = {claim.input.draft.input_id for claim in self.claims}
+        if not claimed.issuperset(input_ids):
+            self.claims += [
+                InputClaim(known, self._fence.fencing)
+                for known in await self._store.list_inputs()
+                if known.state == "completed" and known.draft.input_id in set(input_ids) - claimed
+            ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,18 +17,21 @@ from typing import Any
 from lash.runtime.errors import (
     HeadRevisionConflict,
     LeaseNotHeld,
+    PluginError,
     SessionBusyError,
     SessionError,
     StoreCommitFailed,
+    TurnError,
 )
+from lash.runtime.plugins.contract import SessionConfigChanged, SessionRestored, TurnCommitted, TurnPersisted
 from lash.runtime.providers.handle import ProviderHandle
 from lash.runtime.sansio.activity import TurnEvent
 from lash.runtime.sansio.config import TurnMachineConfig
 from lash.runtime.sansio.effects import SurfaceUpdate
 from lash.runtime.sansio.machine import TurnMachine
-from lash.runtime.sansio.messages import Message, Part, SessionEvent, SessionEventRecord
-from lash.runtime.sansio.outcome import TurnFinish, TurnIssue, TurnOutcome, TurnStop
-from lash.runtime.sansio.prompt import PromptLayer, render_prompt, resolve
+from lash.runtime.sansio.messages import Message, MessageSequence, Part, SessionEvent, SessionEventRecord
+from lash.runtime.sansio.outcome import AnyTurnStop, TurnFinish, TurnIssue, TurnOutcome, TurnStop, ended_as
+from lash.runtime.sansio.prompt import PromptContribution, PromptLayer, render_prompt, resolve
 from lash.runtime.sansio.usage import TokenLedgerEntry, TokenUsage
 from lash.runtime.sansio.values import JsonValue, from_json, to_json
 from lash.runtime.seams.attachments import AttachmentStore
@@ -52,11 +55,15 @@ from lash.runtime.seams.persistence import (
     LeaseOwner,
     PendingInput,
     PendingInputDraft,
+    PersistedCheckpoint,
     PersistedSessionConfig,
     RuntimeCommit,
     RuntimePersistence,
+    SessionRelation,
+    SessionStoreFactory,
     TurnCommitStamp,
 )
+from lash.runtime.session.again import committed_already, is_committed, state_before
 from lash.runtime.session.commit import commit_hash, resume_safe
 from lash.runtime.session.graph import SessionGraph
 from lash.runtime.session.view import SessionReadView, conversation
@@ -65,9 +72,12 @@ from lash.runtime.tools.attempts import ToolLimits
 from lash.runtime.tools.cancel import CancelToken
 from lash.runtime.tools.dispatch import ToolDispatcher
 from lash.runtime.tools.registry import ToolRegistry
+from lash.runtime.tools.surface import ToolSurface
 from lash.runtime.tools.threads import ToolThreads
 from lash.runtime.turn.activities import ActivityStream
-from lash.runtime.turn.driver import LocalWork, TurnDriver
+from lash.runtime.turn.driver import TurnDriver
+from lash.runtime.turn.effects import Watched, carry_out
+from lash.runtime.turn.handoff import store_successor
 from lash.runtime.turn.inputs import (
     InvalidInput,
     SessionAttachments,
@@ -77,16 +87,22 @@ from lash.runtime.turn.inputs import (
     with_stored_images,
 )
 from lash.runtime.turn.mode import ModeSession, SurfaceInput, TurnSetup
+from lash.runtime.turn.plugins import SessionPlugins
 from lash.runtime.turn.queued import HeardInput, QueuedInputs
 from lash.runtime.turn.result import AssistantOutput, Execution, TurnResult
-from lash.runtime.turn.trace_turn import TurnTrace
+from lash.runtime.turn.tool_services import TurnToolServices
+from lash.runtime.turn.trace_turn import TurnTrace, place_of, session_started
 from lash.runtime.turn.tracer import Tracer
+from lash.runtime.turn.turn_plugins import Prepared, TurnPlugins
 from lash.runtime.usage import TURN
 
 _log = logging.getLogger("lash.session")
 
 PREPARE_EFFECT = "0"
 """The id of the effect before the first of the turn machine's."""
+
+FINALIZE_EFFECT = "end"
+"""The id of the effect after its last."""
 
 BUSY_POLL_S = 0.05
 """How often a turn that waits for another one looks again."""
@@ -109,6 +125,7 @@ class SessionServices:
     """What every session of a core shares."""
 
     effects: EffectHost
+    stores: SessionStoreFactory
     attachments: AttachmentStore
     clock: Clock
     ids: IdSource
@@ -143,24 +160,41 @@ class SessionPolicy:
 class TurnRequest:
     """One turn: its input, and what was given for it alone; `recorded` is what a journal keeps of the options.
 
-    `layers` are the turn's own prompt layers; `approve` and `effects` stand for the session's. For `wait_if_busy`
-    seconds the turn waits for another one to end. `trace_turn_id` is its id in the trace. `queued_only` says that it
-    takes what is queued, and does nothing where nothing is.
+    `layers` are the turn's own prompt layers, `plugin_inputs` what plugins are given by their ids; `approve` and
+    `effects` stand for the session's. For `wait_if_busy` seconds the turn waits for another one to end. `trace_turn_id`
+    is its id in the trace. `queued_only` says that it takes what is queued, and does nothing where nothing is.
     """
 
     turn_id: str
     input: TurnInput
     policy: SessionPolicy
     layers: tuple[PromptLayer, ...] = ()
+    plugin_inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     approve: ApproveCallback | None = None
     effects: EffectController | None = None
     wait_if_busy: float = 0.0
     trace_turn_id: str | None = None
     queued_only: bool = False
+    handed_on: bool = False
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     recorded: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     value_type: type[Any] | None = None
     autonomous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What a turn begins with besides its own input, as the journal holds it."""
+
+    heard: HeardInput
+    prepared: Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """What plugins want to be kept behind a turn, as the journal holds it."""
+
+    messages: tuple[Message, ...] = ()
 
 
 class OpenSession:
@@ -172,6 +206,7 @@ class OpenSession:
         store: RuntimePersistence,
         mode: ModeSession,
         registry: ToolRegistry,
+        plugins: SessionPlugins,
         services: SessionServices,
         policy: SessionPolicy,
         layers: tuple[PromptLayer, ...],
@@ -180,6 +215,7 @@ class OpenSession:
         self.session_id = session_id
         self.mode = mode
         self.registry = registry
+        self.plugins = plugins
         self.policy = policy
         self._store = store
         self._services = services
@@ -192,19 +228,24 @@ class OpenSession:
         self._last_prompt_usage = TokenUsage()
         self._blobs: dict[str, BlobRef] = {}
         self._successor: str | None = None
+        self._tracer = services.tracer.child(session_id=session_id)
         self.turn_index = 0
         self._lane = asyncio.Lock()
         self._stale = False
+        self._again = False
         self._running: tuple[str, CancelToken] | None = None
+        self._driving = False
 
     # --- opening -----------------------------------------------------------------------------------
 
     async def load(self) -> None:
-        """Take up what the store has. Raises SessionError (session_mode_mismatch) and what stores raise."""
+        """Take up what the store has. Raises SessionError (session_mode_mismatch), PluginError, what stores raise."""
         stored = await self._store.load_session("full_graph")
         if stored is None:
             self._graph = SessionGraph()
             self.mode.opened((), None)
+            await self.plugins.open(None, None)
+            self._stale = False
             return
         if stored.config.mode != self.mode.mode_id:
             raise SessionError(
@@ -216,6 +257,7 @@ class OpenSession:
         if graph.heal_orphaned_leaf():
             _log.warning("session %s: its leaf was missing; it goes on behind its newest message", self.session_id)
         self.mode.opened(graph.active_events(), stored.execution_state)
+        await self.plugins.open(stored.plugin_snapshot, stored.tool_state)
         self._graph = graph
         self._revision = self._loaded_revision = stored.head_revision
         self._usage = stored.usage
@@ -224,6 +266,23 @@ class OpenSession:
         turns = stored.turn_state.get("turn_index")
         self.turn_index = turns if isinstance(turns, int) else 0
         self._stale = False
+        await self.plugins.session.notify(SessionRestored(self.read_view()))
+
+    async def trace_opening(self, lash_version: str) -> None:
+        """Write into the trace that the session was opened, and how it came to be. Raises what stores raise."""
+        if not self._tracer.enabled:
+            return
+        meta = await self._store.load_session_meta()
+        relation = SessionRelation.Root() if meta is None else meta.relation
+        self._tracer = self._tracer.child(**place_of(relation))
+        session_started(
+            self._tracer,
+            relation=relation.type,
+            mode=self.mode.mode_id,
+            model=self.policy.model,
+            provider=self.policy.provider.kind,
+            lash_version=lash_version,
+        )
 
     def read_view(self) -> SessionReadView:
         """The session as it was committed last."""
@@ -256,6 +315,7 @@ class OpenSession:
         async with self._lane:
             self.mode.close()
             try:
+                await self.plugins.aclose()
                 await self._collect()
             finally:
                 await self._store.aclose()
@@ -269,31 +329,65 @@ class OpenSession:
     async def configure(self, policy: SessionPolicy, op_id: str) -> None:
         """Go on under another policy and store it; a session that has no turn yet stores it with its first.
 
-        Raises SessionBusyError while a turn runs, StoreCommitFailed.
+        Raises SessionBusyError while a turn runs or is unfinished, StoreCommitFailed.
         """
         now = self._services.clock.monotonic()
         async with self._in_lane(now), self._leased(now) as fence:
-            if self._stale:
-                await self.load()
+            await self._catch_up()
+            await self._check_finished()
             before, self.policy = self.policy, policy
             if self._revision is None:
                 return
             try:
-                await self._store_commit(
-                    RuntimeCommit(
-                        session_id=self.session_id,
-                        expected_head_revision=self._revision,
-                        config=self._config(policy),
-                        graph=self._graph.delta(),
-                        checkpoint=HydratedCheckpoint({"turn_index": self.turn_index}, **self._blobs),
-                        op_id=op_id,
-                        turn_index=self.turn_index,
-                        lease=fence,
-                    )
-                )
+                await self._commit_change(op_id, fence)
             except BaseException:
                 self.policy = before
                 raise
+            await self.plugins.session.notify(SessionConfigChanged(before, policy))
+
+    async def act(self, name: str, args: JsonValue, op_id: str) -> JsonValue:
+        """Do a plugin's action; what a command changes is stored, in a session without a turn with its first.
+
+        Raises SessionError (unknown_action, invalid_action_args), PluginError where the plugin fails, and for commands
+        SessionBusyError while a turn runs and StoreCommitFailed.
+        """
+        action = self.plugins.session.action(name)
+        if action.definition.kind == "query":
+            return await self.plugins.session.act(action, args)
+        now = self._services.clock.monotonic()
+        async with self._in_lane(now), self._leased(now) as fence:
+            await self._catch_up()
+            plugins = self.plugins.session
+            try:
+                result = await plugins.act(plugins.action(name), args)
+                if self._revision is not None and plugins.states.changed:
+                    await self._commit_change(op_id, fence)
+            except BaseException:
+                # What it did to the plugin is not stored; the next use begins from the store.
+                self._stale = True
+                raise
+            return result
+
+    async def _commit_change(self, op_id: str, fence: LeaseFence) -> None:
+        """Store what was changed outside a turn. Raises StoreCommitFailed."""
+        await self._store_commit(
+            RuntimeCommit(
+                session_id=self.session_id,
+                expected_head_revision=self._revision,
+                config=self._config(self.policy),
+                graph=self._graph.delta(),
+                checkpoint=HydratedCheckpoint(
+                    {"turn_index": self.turn_index},
+                    tool_state=self.plugins.tool_state(self._blobs.get("tool_state")),
+                    plugin_snapshot=self.plugins.plugin_snapshot(self._blobs.get("plugin_snapshot")),
+                    execution_state=self._blobs.get("execution_state"),
+                ),
+                op_id=op_id,
+                turn_index=self.turn_index,
+                lease=fence,
+            )
+        )
+        self.plugins.committed()
 
     # --- turns -------------------------------------------------------------------------------------
 
@@ -302,60 +396,92 @@ class OpenSession:
     ) -> TurnResult[Any] | None:
         """Run one turn and commit it; None where it was to take queued input and there is none.
 
-        Raises SessionBusyError while another turn holds the session, TurnError for options that the mode refuses,
+        Raises SessionBusyError while another turn holds the session, TurnError for options that the mode refuses and
+        where a plugin's hook before or after the turn fails, PluginError where the state of one cannot be had,
         StoreCommitFailed, what the effect host raises, and CancelledError; then nothing has been committed.
         """
         until = self._services.clock.monotonic() + request.wait_if_busy
         async with self._in_lane(until), self._leased(until) as fence:
-            if self._stale:
-                await self.load()
+            await self._catch_up()
+            before = await state_before(self._store, self._graph, request.turn_id)
             self._running = request.turn_id, token
+            self._driving = False
             scope = ExecutionScope("turn", session_id=self.session_id, turn_id=request.turn_id)
             effects = self._services.effects
             journal = effects if isinstance(effects, TurnJournal) and request.effects is None else None
             images = SessionAttachments(self._services.attachments, self._store, request.turn_id)
-            trace = self._trace_of(request)
+            tracer = self._tracer.child(
+                turn_id=request.trace_turn_id or request.turn_id,
+                turn_index=(self.turn_index if before is None else before.turn_index) + 1,
+            )
+            trace = TurnTrace(tracer, request.policy.model)
+            self.plugins.ports.begin(stream, tracer)
             try:
                 request = replace(request, input=await with_stored_images(request.input, images))
-                if journal is not None:
+                setup = TurnSetup(request.turn_id, self.turn_index + 1, request.options)
+                termination = self.mode.begin_turn(setup)
+                if before is not None:
+                    await self._go_back(before)
+                    setup = replace(setup, turn_index=self.turn_index + 1)
+                elif journal is not None:
                     await self._note(journal, scope, request, trace)
-                result = await self._run(request, stream, token, fence, scope, images, trace)
+                self._again = before is not None
+                result = await self._run(request, setup, termination, stream, token, fence, scope, images, trace)
+                if before is not None:
+                    await self.load()
                 if journal is not None:
                     await asyncio.shield(journal.seal_turn(scope))
+                if result is not None and result.revision is not None:
+                    await self._tell(result)
                 return result
             except InvalidInput as error:
                 if journal is not None:
                     await asyncio.shield(journal.seal_turn(scope))
-                refused = self._refused(request, error)
-                trace.started(())
+                issue = TurnIssue("input", "invalid_input", error.message)
+                refused = self._refused(request, TurnStop.InvalidInput(error.message), issue)
+                trace.started((), "host")
                 trace.ended(refused.outcome)
                 return refused
             except BaseException as error:
                 trace.failed(error)
+                if journal is not None and not self._driving and isinstance(error, TurnError | PluginError):
+                    # It has not begun, so there is nothing that could be resumed.
+                    await asyncio.shield(journal.seal_turn(scope))
                 # The mode's state may have moved on; the next use begins from the store.
                 self._stale = True
                 raise
             finally:
                 self._running = None
+                self.plugins.ports.end()
                 self.mode.end_turn()
-                await stream.close()
 
-    def _trace_of(self, request: TurnRequest) -> TurnTrace:
-        """The trace of a turn; what the host calls the turn there stands for its id."""
-        place = {"session_id": self.session_id, "turn_id": request.trace_turn_id or request.turn_id}
-        return TurnTrace(self._services.tracer.child(**place, turn_index=self.turn_index + 1), request.policy.model)
+    async def _go_back(self, before: PersistedCheckpoint) -> None:
+        """Be as the session was, in memory; the next use begins from the store."""
+        self._stale = True
+        leaf = before.path[-1].node_id if before.path else None
+        self._graph = SessionGraph(before.path, leaf)
+        self.mode.opened(self._graph.active_events(), before.execution_state)
+        await self.plugins.open(before.plugin_snapshot, before.tool_state)
+        self._blobs = dict(before.manifest)
+        self.turn_index = before.turn_index
 
-    def _refused(self, request: TurnRequest, error: InvalidInput) -> TurnResult[Any]:
-        """The result of a turn whose input cannot be used; nothing of it is stored."""
+    async def _tell(self, result: TurnResult[Any]) -> None:
+        """Tell plugins of a turn that is stored."""
+        plugins = self.plugins.session
+        await plugins.notify(TurnCommitted(result.turn_id, result.turn_index, result.outcome))
+        await plugins.notify(TurnPersisted(self.read_view()))
+
+    def _refused(self, request: TurnRequest, stop: AnyTurnStop, issue: TurnIssue) -> TurnResult[Any]:
+        """The result of a turn that was not begun; nothing of it is stored."""
         return TurnResult(
-            outcome=TurnOutcome.Stopped(TurnStop.InvalidInput(error.message)),
+            outcome=TurnOutcome.Stopped(stop),
             assistant_output=AssistantOutput.of(""),
             session_id=self.session_id,
             turn_id=request.turn_id,
             turn_index=self.turn_index,
             revision=None,
             execution=Execution(self.mode.mode_id, had_tool_calls=False, had_code_execution=False),
-            errors=(TurnIssue("input", "invalid_input", error.message),),
+            errors=(issue,),
             value_type=request.value_type,
         )
 
@@ -380,53 +506,112 @@ class OpenSession:
         return await self._store.list_inputs()
 
     async def unfinished_turn(self) -> UnfinishedTurn | None:
-        """The turn that a crash has left in the journal; None where there is none, or no journal.
+        """The turn that a crash has left in the journal, if only between its commit and its answer.
 
-        One that was committed before its end could be noted is noted now.
+        None where there is none, or no journal; also where the session has gone on without the turn, which cannot be
+        driven again then.
         """
         effects = self._services.effects
         if not isinstance(effects, TurnJournal):
             return None
+        if self._stale:
+            await self.load()
         found = await effects.unfinished_turn(self.session_id)
-        if found is not None and found.head_revision != self._revision:
-            await effects.seal_turn(ExecutionScope("turn", session_id=self.session_id, turn_id=found.turn_id))
-            return None
-        return found
+        if found is None or found.head_revision == self._revision or is_committed(self._graph, found.turn_id):
+            return found
+        await effects.seal_turn(ExecutionScope("turn", session_id=self.session_id, turn_id=found.turn_id))
+        return None
 
     async def _note(self, journal: TurnJournal, scope: ExecutionScope, request: TurnRequest, trace: TurnTrace) -> None:
         """Note in the journal that this turn runs; SessionBusyError while another one is unfinished."""
+        unfinished = await self._check_finished(request.turn_id)
+        if unfinished is not None:
+            trace.resumed(unfinished.recorded_effects)
+        await journal.begin_turn(scope, self._revision, input_json(request.input), request.recorded)
+
+    async def _check_finished(self, turn_id: str | None = None) -> UnfinishedTurn | None:
+        """The unfinished turn `turn_id`, if it is that; SessionBusyError where another one is unfinished.
+
+        One that is committed is not unfinished: only its answer was lost, and that is noted now.
+        """
         unfinished = await self.unfinished_turn()
-        if unfinished is not None and unfinished.turn_id != request.turn_id:
+        if unfinished is not None and is_committed(self._graph, unfinished.turn_id):
+            effects = self._services.effects
+            assert isinstance(effects, TurnJournal)
+            await effects.seal_turn(ExecutionScope("turn", session_id=self.session_id, turn_id=unfinished.turn_id))
+            return None
+        if unfinished is not None and unfinished.turn_id != turn_id:
             raise SessionBusyError(
                 "turn_suspended",
                 f"turn {unfinished.turn_id!r} of session {self.session_id!r} was interrupted: "
                 "resume it with session.resume_turn() first",
             )
-        if unfinished is not None:
-            trace.resumed(unfinished.recorded_effects)
-        await journal.begin_turn(scope, self._revision, input_json(request.input), request.recorded)
+        return unfinished
 
     async def _prepare(
-        self, controller: EffectController, queued: QueuedInputs, turn_id: str, iteration: int
-    ) -> HeardInput:
-        """What waited for a turn to begin: an effect, so that a turn that is driven again begins with the same."""
+        self,
+        controller: EffectController,
+        queued: QueuedInputs,
+        plugins: TurnPlugins,
+        request: TurnRequest,
+        begin: Callable[[HeardInput], Sequence[SessionEventRecord]],
+        iteration: int,
+        token: CancelToken,
+    ) -> _Start:
+        """What waited for a turn to begin, and what plugins make of it with what the turn `begin`s with then.
+
+        It is an effect, so that a turn that is driven again begins with the same.
+        """
 
         async def work() -> JsonValue:
-            return to_json(await queued.take(None))
+            if self._again:
+                raise committed_already(request.turn_id)
+            heard = await queued.take(None)
+            if request.queued_only and not heard.input_ids:
+                return to_json(_Start(heard, Prepared()))
+            return to_json(_Start(heard, await plugins.prepare(conversation(begin(heard)), token)))
 
+        inputs = plugins.recorded_inputs(controller.durability)
+        command: dict[str, JsonValue] = {"plugin_inputs": inputs} if inputs else {}
         invocation = EffectInvocation(
-            self.session_id, turn_id, self.turn_index + 1, iteration, PREPARE_EFFECT, "prepare_turn"
+            self.session_id, request.turn_id, self.turn_index + 1, iteration, PREPARE_EFFECT, "prepare_turn"
         )
-        envelope = EffectEnvelope(invocation, {"kind": "prepare_turn"})
-        outcome = await controller.execute(envelope, LocalWork(work))
-        heard = from_json(HeardInput, outcome.value)
-        if outcome.replayed and heard.input_ids:
-            await queued.take_again(None, heard.input_ids)
-        return heard
+        envelope = EffectEnvelope(invocation, {"kind": "prepare_turn", **command})
+        outcome = await carry_out(controller, envelope, work, plugins.state)
+        start = from_json(_Start, outcome.value)
+        if outcome.replayed and start.heard.input_ids:
+            await queued.take_again(None, start.heard.input_ids)
+        return start
+
+    async def _finish(
+        self, controller: EffectController, plugins: TurnPlugins, request: TurnRequest, machine: TurnMachine
+    ) -> tuple[Message, ...]:
+        """What plugins want to be kept behind the turn; an effect where one of them has a hook."""
+        outcome = machine.outcome
+        assert outcome is not None
+
+        async def work() -> JsonValue:
+            return to_json(_Finished(await plugins.finish(outcome, machine.messages)))
+
+        if not self.plugins.session.finalises_turns:
+            return await plugins.finish(outcome, machine.messages)
+        invocation = EffectInvocation(
+            self.session_id,
+            request.turn_id,
+            self.turn_index + 1,
+            machine.mode_iteration,
+            FINALIZE_EFFECT,
+            "finalize_turn",
+        )
+        envelope = EffectEnvelope(invocation, {"kind": "finalize_turn"})
+        done = await carry_out(controller, envelope, work, plugins.state)
+        return from_json(_Finished, done.value).messages
 
     async def _run(
         self,
         request: TurnRequest,
+        setup: TurnSetup,
+        termination: JsonValue,
         stream: ActivityStream,
         token: CancelToken,
         fence: LeaseFence,
@@ -434,24 +619,42 @@ class OpenSession:
         images: SessionAttachments,
         trace: TurnTrace,
     ) -> TurnResult[Any] | None:
-        services, policy = self._services, request.policy
-        setup = TurnSetup(request.turn_id, self.turn_index + 1, request.options)
-        termination = self.mode.begin_turn(setup)
+        services = self._services
+        plugins = TurnPlugins(self.plugins, request.turn_id, setup.turn_index, request.plugin_inputs, services.clock)
+        policy = plugins.policy(request.policy)
+        request = replace(request, policy=policy)
         before = self._graph.active_events()
         offset = _iterations(before)
         max_turns = policy.max_turns if policy.max_turns_set else self.mode.default_max_turns
         queued = QueuedInputs(self._store, fence, request.turn_id, images)
-        async with _controller(services.effects, request.effects, scope) as controller:
-            heard = await self._prepare(controller, queued, request.turn_id, offset)
+        said = await user_message(request.input, f"m:{request.turn_id}:input:0", images)
+
+        def given(heard: HeardInput) -> tuple[Message, ...]:
+            return heard.messages if said is None else (*heard.messages, said)
+
+        def begin(heard: HeardInput) -> list[SessionEventRecord]:
+            # Told here and not when all is prepared: hooks before the turn may write into its trace.
+            trace.started(given(heard), "handoff" if request.handed_on else "host" if said else "queue")
+            return [*before, *(SessionEvent.Conversation(message) for message in given(heard))]
+
+        async with _controller(services.effects, request.effects, scope) as carrier:
+            controller = Watched(carrier, lambda replayed: stream.after_effect(replayed=replayed))
+            start = await self._prepare(controller, queued, plugins, request, begin, offset, token)
+            heard, prepared = start.heard, start.prepared
             if request.queued_only and not heard.input_ids:
                 return None
-            said = await user_message(request.input, f"m:{request.turn_id}:input:0", images)
-            new = heard.messages if said is None else (*heard.messages, said)
-            trace.started(new, queued=said is None)
+            begun = begin(heard)
             trace.listen(stream)
-            events = (*before, *(SessionEvent.Conversation(message) for message in new))
-            messages = conversation(events)
-            surface = self._surface(request, trace, messages, events, offset, offset, max_turns)
+            if prepared.abort is not None:
+                # What its hooks did to plugins is not stored; the next use begins from the store.
+                self._stale = True
+                return self._aborted(request, trace, *prepared.abort)
+            events = (*begun, *(SessionEvent.Conversation(message) for message in prepared.messages))
+            messages = conversation(events) if prepared.view is None else MessageSequence(prepared.view)
+            if prepared.rewritten is not None:
+                plugins.rewrite(len(events), prepared.rewritten)
+            tools = plugins.first_surface()
+            surface = self._surface(request, trace, tools, prepared.prompt, messages, events, offset, offset, max_turns)
             machine = TurnMachine(
                 TurnMachineConfig(
                     driver=self.mode.driver(setup),
@@ -467,19 +670,26 @@ class OpenSession:
                     tool_specs=surface.tool_specs,
                     mode_view=surface.mode_view,
                     termination=termination,
+                    can_rewrite_on_overflow=self.plugins.session.can_rewrite,
+                    turn_limit_final_message=self.mode.turn_limit_message,
                 ),
                 messages,
                 events,
                 mode_run_offset=offset,
             )
-            if heard.input_ids:
+            if heard.input_ids and not request.handed_on:
                 await stream.emit(self.session_id, TurnEvent.QueuedInputAccepted("prepare_turn", heard.input_ids))
+            if prepared.messages:
+                taken = TurnEvent.QueuedMessagesCommitted(prepared.messages, "prepare_turn")
+                await stream.emit(self.session_id, taken)
 
             def refresh(now: Sequence[SessionEventRecord]) -> SurfaceUpdate:
-                return self._surface(request, trace, machine.messages, now, machine.mode_iteration, offset, max_turns)
+                tools, iteration = dispatcher.surface, machine.mode_iteration
+                said = plugins.prompt(tools)
+                return self._surface(request, trace, tools, said, machine.messages, now, iteration, offset, max_turns)
 
             dispatcher = ToolDispatcher(
-                surface=self.registry.surface(self.mode.mode_id),
+                surface=tools,
                 registry=self.registry,
                 controller=controller,
                 clock=services.clock,
@@ -488,6 +698,22 @@ class OpenSession:
                 emit=lambda event, row: stream.emit(self.session_id, event, row),
                 limits=services.tool_limits,
                 desk=self._desk if request.approve is None else ApprovalDesk(request.approve),
+                services=TurnToolServices(
+                    session_id=self.session_id,
+                    mode_id=self.mode.mode_id,
+                    turn_index=setup.turn_index,
+                    machine=machine,
+                    provider=policy.provider,
+                    model=policy.model,
+                    llm_deadline_s=services.llm_deadline_s,
+                    stores=services.stores,
+                    images=images,
+                    inputs=request.plugin_inputs,
+                    emit=lambda event, row: stream.emit(self.session_id, event, row),
+                    trace=trace,
+                ),
+                hooks=plugins.tools if plugins.tools.has_any else None,
+                state=plugins.state,
                 observer=trace.tools,
             )
             driver = TurnDriver(
@@ -509,9 +735,12 @@ class OpenSession:
                 cancel_grace_s=services.cancel_grace_s,
                 refresh=refresh,
                 queued=queued,
+                plugins=plugins,
                 trace=trace,
             )
+            self._driving = True
             await driver.run()
+            closing = await self._finish(controller, plugins, request, machine)
         made = list(machine.events[len(before) :])
         outcome = machine.outcome
         assert outcome is not None
@@ -522,8 +751,13 @@ class OpenSession:
                 made.append(SessionEvent.Conversation(said))
             case _:
                 text = ""
-        usage = tuple(TokenLedgerEntry(source, policy.model, used) for source, used in machine.cumulative_usage.items())
-        revision = await self._commit(request, made, usage, queued.claims, fence, tuple(images.used))
+        made.extend(SessionEvent.Conversation(message) for message in closing)
+        own = [TokenLedgerEntry(source, policy.model, used) for source, used in machine.cumulative_usage.items()]
+        usage = (*own, *dispatcher.usage)
+        successor = outcome.session_id if isinstance(outcome, TurnOutcome.Handoff) else None
+        revision = await self._commit(
+            request, plugins, made, usage, queued.claims, fence, tuple(images.used), successor, ended_as(outcome)
+        )
         trace.ended(outcome)
         return TurnResult(
             outcome=outcome,
@@ -540,18 +774,25 @@ class OpenSession:
             value_type=request.value_type,
         )
 
+    def _aborted(self, request: TurnRequest, trace: TurnTrace, code: str, message: str) -> TurnResult[Any]:
+        """The result of a turn that a plugin did not want."""
+        refused = self._refused(request, TurnStop.PluginAbort(code, message), TurnIssue("plugin", code, message))
+        trace.ended(refused.outcome)
+        return refused
+
     def _surface(
         self,
         request: TurnRequest,
         trace: TurnTrace,
+        surface: ToolSurface,
+        contributions: Sequence[PromptContribution],
         messages: Sequence[Message],
         events: Sequence[SessionEventRecord],
         iteration: int,
         offset: int,
         max_turns: int | None,
     ) -> SurfaceUpdate:
-        """Prompt, tools and the mode's view as they are now."""
-        surface = self.registry.surface(self.mode.mode_id)
+        """Prompt, tools and the mode's view as they are now; `contributions` are those of plugins."""
         prompt = self.mode.prompt(
             SurfaceInput(
                 tool_specs=surface.specs,
@@ -564,7 +805,8 @@ class OpenSession:
                 max_context_tokens=request.policy.max_context_tokens,
             )
         )
-        layer = resolve([PromptLayer().add(*prompt.contributions), *self._layers, *request.layers])
+        mode_and_plugins = PromptLayer().add(*prompt.contributions).add(*contributions)
+        layer = resolve([mode_and_plugins, *self._layers, *request.layers])
         text = render_prompt(layer, prompt.execution, surface.specs)
         trace.prompt(text, layer, prompt.execution)
         return SurfaceUpdate(text, surface.specs, prompt.view)
@@ -574,26 +816,49 @@ class OpenSession:
     async def _commit(
         self,
         request: TurnRequest,
+        plugins: TurnPlugins,
         made: list[SessionEventRecord],
         usage: tuple[TokenLedgerEntry, ...],
         claims: Sequence[InputClaim],
         fence: LeaseFence,
         attachment_ids: tuple[str, ...],
+        successor: str | None,
+        ended: str,
     ) -> int:
-        """Store the turn whole; the session is then what was stored."""
+        """Store the turn whole; the session is then what was stored. A successor is stored before it."""
         events = resume_safe(made, f"m:{request.turn_id}:cancelled:0")
-        self._graph.append(events, request.turn_id, self._services.clock.now_ms())
+        rewritten = plugins.path([*self._graph.active_events(), *events])
+        now_ms = self._services.clock.now_ms()
+        if rewritten is None:
+            self._graph.append(events, request.turn_id, now_ms)
+        else:
+            events = rewritten
+            self._graph.rewrite(events, request.turn_id, now_ms)
         config = self._config(self.policy)
-        turn_state: dict[str, JsonValue] = {"turn_index": self.turn_index + 1}
+        turn_state: dict[str, JsonValue] = {"turn_index": self.turn_index + 1, "ended": ended}
         state = self.mode.state()
         execution_state = state if state is not None else self._blobs.get("execution_state")
-        digest = commit_hash(config=config, events=events, turn_state=turn_state, usage=usage, completed_inputs=claims)
+        if successor is not None:
+            await self._store_successor(successor, config)
+        digest = commit_hash(
+            config=config,
+            events=events,
+            turn_state=turn_state,
+            usage=usage,
+            completed_inputs=claims,
+            successor_session_id=successor,
+        )
         commit = RuntimeCommit(
             session_id=self.session_id,
             expected_head_revision=self._revision,
             config=config,
             graph=self._graph.delta(),
-            checkpoint=HydratedCheckpoint(turn_state, execution_state=execution_state),
+            checkpoint=HydratedCheckpoint(
+                turn_state,
+                tool_state=self.plugins.tool_state(self._blobs.get("tool_state")),
+                plugin_snapshot=self.plugins.plugin_snapshot(self._blobs.get("plugin_snapshot")),
+                execution_state=execution_state,
+            ),
             op_id=request.turn_id,
             turn_index=self.turn_index + 1,
             turn_id=request.turn_id,
@@ -602,12 +867,30 @@ class OpenSession:
             lease=fence,
             completed_inputs=tuple(claims),
             committed_attachment_ids=attachment_ids,
+            successor_session_id=successor,
         )
         revision = await self._store_commit(commit)
+        self._successor = successor
         self._usage = (*self._usage, *usage)
         self.turn_index += 1
         self.mode.committed()
+        self.plugins.committed()
         return revision
+
+    async def _store_successor(self, session_id: str, config: PersistedSessionConfig) -> None:
+        """Store the session that the turn goes on in; one that the mode did not ask for is there already."""
+        successor = self.mode.successor(session_id)
+        if successor is not None:
+            await store_successor(
+                self._services.stores,
+                session_id,
+                successor,
+                parent_session_id=self.session_id,
+                config=config,
+                turn_index=self.turn_index + 1,
+                plugin_snapshot=self.plugins.session.states.packed(),
+                now_ms=self._services.clock.now_ms(),
+            )
 
     async def _store_commit(self, commit: RuntimeCommit) -> int:
         """Send a commit and take up what it came to; the new revision. Raises StoreCommitFailed."""
@@ -639,6 +922,11 @@ class OpenSession:
             max_turns_set=policy.max_turns_set,
             extras={"own": list(policy.own)} if policy.own else {},
         )
+
+    async def _catch_up(self) -> None:
+        """Take up what others have committed since the session was loaded; only who holds the lease can rely on it."""
+        if self._stale or await self._store.head_revision() != self._revision:
+            await self.load()
 
     # --- the lane ----------------------------------------------------------------------------------
 

@@ -19,20 +19,21 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import lash
 from lash import TurnEvent
 from lash.durability import (
-    DurabilityTier,
     EffectController,
     EffectEnvelope,
+    EffectHost,
     EffectOutcome,
     ExecutionScope,
+    InlineEffectHost,
     JournalEffectHost,
     LocalExecutor,
 )
@@ -54,14 +55,13 @@ LATER_MS = 120_000
 
 CODE = (
     "base = (call add { n: 1 })?\n"
-    "rs = parallel { (call add { n: 2 })?, call fail {}, call stop {}, (call slow { n: 3 })?, (call flaky { n: 4 })? }\n"
+    "rs = parallel {\n  (call add { n: 2 })?\n  call fail {}\n  call stop {}\n"
+    "  (call slow { n: 3 })?\n  (call flaky { n: 4 })?\n}\n"
     "print [base, rs]",
     "total = 0\nfor n in [5, 6] {\n  total = total + (call add { n: n })?\n}\nprint total",
     "submit { base: base, rs: rs, total: total }",
 )
 PER_CALL = TokenUsage(100, 10)
-
-When = Literal["asked", "ran", "recorded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,46 +83,51 @@ def nothing(moment: Moment) -> None:
 
 
 class WatchedHost:
-    """A journal that calls `at` at every boundary, and notes in `ran` which effects it had carried out."""
+    """An effect host that calls `at` at every boundary, and notes in `ran` which effects it had carried out."""
 
-    durability = DurabilityTier.DURABLE
-
-    def __init__(self, journal: JournalEffectHost, at: At) -> None:
-        self.journal = journal
+    def __init__(self, inner: EffectHost, at: At) -> None:
+        self.inner = inner
+        self.durability = inner.durability
         self.ran: list[str] = []
-        self._at = at
+        self.at = at
 
     @asynccontextmanager
     async def _scoped(self, scope: ExecutionScope) -> AsyncGenerator[EffectController]:
-        async with self.journal.scoped(scope) as inner:
+        async with self.inner.scoped(scope) as inner:
             yield _Watched(inner, self)
 
     def scoped(self, scope: ExecutionScope) -> AbstractAsyncContextManager[EffectController]:
         return self._scoped(scope)
 
-    def at(self, key: str, when: str) -> None:
-        self._at(Moment(key, when))
+    async def aclose(self) -> None:
+        await self.inner.aclose()
 
-    async def begin_turn(self, scope: ExecutionScope, head: int | None, given: JsonValue, options: JsonValue) -> None:
-        await self.journal.begin_turn(scope, head, given, options)
+
+class WatchedJournal(WatchedHost):
+    """The same for a journal."""
+
+    def __init__(self, journal: JournalEffectHost, at: At) -> None:
+        super().__init__(journal, at)
+        self.journal = journal
+
+    async def begin_turn(
+        self, scope: ExecutionScope, head_revision: int | None, given: JsonValue, options: JsonValue
+    ) -> None:
+        await self.journal.begin_turn(scope, head_revision, given, options)
 
     async def seal_turn(self, scope: ExecutionScope) -> None:
-        self.at("turn", "unsealed")
+        self.at(Moment("turn", "unsealed"))
         await self.journal.seal_turn(scope)
 
     async def unfinished_turn(self, session_id: str) -> UnfinishedTurn | None:
         return await self.journal.unfinished_turn(session_id)
 
-    async def aclose(self) -> None:
-        await self.journal.aclose()
-
 
 class _Watched:
     """A controller with the boundaries of its effects."""
 
-    durability = DurabilityTier.DURABLE
-
     def __init__(self, inner: EffectController, host: WatchedHost) -> None:
+        self.durability = inner.durability
         self._inner = inner
         self._host = host
         self.scope = inner.scope
@@ -136,7 +141,7 @@ class _Watched:
         key = envelope.invocation.replay_key
         outcome = await self._inner.execute(envelope, _Local(local, key, self._host))
         if not outcome.replayed:
-            self._host.at(key, "recorded")
+            self._host.at(Moment(key, "recorded"))
         return outcome
 
 
@@ -149,10 +154,10 @@ class _Local:
         self._host = host
 
     async def run(self, envelope: EffectEnvelope) -> EffectOutcome:
-        self._host.at(self._key, "asked")
+        self._host.at(Moment(self._key, "asked"))
         self._host.ran.append(self._key)
         outcome = await self._inner.run(envelope)
-        self._host.at(self._key, "ran")
+        self._host.at(Moment(self._key, "ran"))
         return outcome
 
 
@@ -249,7 +254,7 @@ def said_so_far(request: LlmRequest) -> int:
 
 def answers(request: LlmRequest) -> Step:
     """What the model says next, whatever was said by another process before."""
-    code = CODE[said_so_far(request)]
+    code = CODE[min(said_so_far(request), len(CODE) - 1)]
     return reply(f"Step.\n```lashlang\n{code}\n```", usage=PER_CALL)
 
 
@@ -282,14 +287,22 @@ class World:
 
 @asynccontextmanager
 async def world(
-    folder: Path, at: At = nothing, *, later: bool = False, model: Callable[[LlmRequest], Step] = answers
+    folder: Path,
+    at: At = nothing,
+    *,
+    later: bool = False,
+    durable: bool = True,
+    model: Callable[[LlmRequest], Step] = answers,
 ) -> AsyncGenerator[World]:
     """A worker on the stores below a folder; `later` is one that comes when the first one is long dead."""
     clock = LaterClock() if later else SystemClock()
     stores = SqliteSessionStoreFactory(
         folder / "sessions", clock=clock, synchronous="NORMAL", failpoint=TurnCommits(at).reached
     )
-    host = WatchedHost(JournalEffectHost(folder / "journal.db", clock=clock), at)
+    if durable:
+        host: WatchedHost = WatchedJournal(JournalEffectHost(folder / "journal.db", clock=clock), at)
+    else:
+        host = WatchedHost(InlineEffectHost(clock), at)
     plugin, provider = CountingFactory(), ScriptedProvider([model] * 20)
     core = lash.LashCore.rlm(
         provider=provider,
@@ -331,24 +344,26 @@ class Stored:
     nodes: int
     ledger: int
     recorded: frozenset[str]
+    open: frozenset[str]
 
     @staticmethod
     def read(folder: Path) -> Stored:
         """Look at the session file and the journal."""
         commits: list[tuple[str, str]] = []
-        revision, nodes, ledger, recorded = None, 0, 0, frozenset[str]()
+        revision, nodes, ledger = None, 0, 0
+        effects: dict[str, str] = {}
         for name in databases(folder):
             with closing(sqlite3.connect(folder / name)) as file:
                 if name.name == "journal.db":
-                    rows = file.execute("SELECT replay_key FROM effect_replay WHERE status='completed'")
-                    recorded = frozenset(str(key) for (key,) in rows)
+                    effects = dict(file.execute("SELECT replay_key, status FROM effect_replay").fetchall())
                     continue
                 commits += file.execute("SELECT turn_id, commit_hash FROM turn_commits ORDER BY turn_id").fetchall()
                 head = file.execute("SELECT head_revision FROM session_head").fetchone()
                 revision = None if head is None else head[0]
                 (nodes,) = file.execute("SELECT count(*) FROM graph_nodes").fetchone()
                 (ledger,) = file.execute("SELECT coalesce(sum(input + output), 0) FROM usage_deltas").fetchone()
-        return Stored(tuple(commits), revision, nodes, ledger, recorded)
+        recorded = frozenset(key for key, status in effects.items() if status == "completed")
+        return Stored(tuple(commits), revision, nodes, ledger, recorded, frozenset(effects) - recorded)
 
 
 # --- what a turn came to -------------------------------------------------------------------------------
@@ -441,7 +456,10 @@ async def driven_again(folder: Path, wanted: Seen, effects: Sequence[str]) -> li
     async with world(folder, later=True) as place:
         output = await place.session.resume_turn().output()
         found = await seen(place, output)
-        ran = place.host.ran
+        ran = list(place.host.ran)
+        followed = (await place.session.turn("And?", turn_id="t-2")).submitted_value()
+    if followed != wanted.value:
+        wrong.append(f"the next turn finds other variables: {followed}")
     try:
         check_activities(output.activities)
     except AssertionError as error:
@@ -453,6 +471,65 @@ async def driven_again(folder: Path, wanted: Seen, effects: Sequence[str]) -> li
     wrong += [
         f"{name}: wanted {getattr(wanted, name)!r}, found {getattr(found, name)!r}"
         for name in Seen.__slots__
-        if getattr(wanted, name) != getattr(found, name)
+        if name != "counts" and getattr(wanted, name) != getattr(found, name)
     ]
+    # What was open when the worker died may have run its hooks before a sibling's state was recorded with theirs.
+    twice = Counter(found.counts)
+    twice.subtract(wanted.counts)
+    if min(twice.values()) < 0 or twice.total() > len(before.open):
+        wrong.append(f"counts: wanted {wanted.counts}, found {found.counts}, with {len(before.open)} effects open")
     return wrong
+
+
+# --- real kills ----------------------------------------------------------------------------------------
+
+
+class Killer:
+    """Kills this process at the boundary of a number."""
+
+    def __init__(self, number: int) -> None:
+        self._left = number
+
+    def __call__(self, moment: Moment) -> None:
+        self._left -= 1
+        if self._left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed_at(number: int, folder: Path) -> None:
+    """Run the turn in a child process that is killed at that boundary. AssertionError where it is not."""
+    folder.mkdir(parents=True)
+    child = [sys.executable, "-m", "tests.facade.crash", str(folder), str(number)]
+    done = subprocess.run(child, check=False)
+    assert done.returncode == -signal.SIGKILL, f"the child ended with {done.returncode}"
+
+
+async def _everywhere() -> int:
+    """Kill a process at every boundary and drive each turn again; how often something was wrong."""
+    with tempfile.TemporaryDirectory() as name:
+        top = Path(name)
+        moments: list[Moment] = []
+        wanted, effects = await undisturbed(top / "undisturbed", moments.append)
+        failures = 0
+        for number, moment in enumerate(moments):
+            folder = top / str(number)
+            await asyncio.to_thread(killed_at, number, folder)
+            wrong = await driven_again(folder, wanted, effects)
+            print("ok  " if not wrong else "FAIL", moment, *wrong, sep="\n     " if wrong else " ")
+            failures += bool(wrong)
+            shutil.rmtree(folder)
+        print(f"{len(moments)} kills, {failures} failures")
+        return failures
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Without arguments, kill at every boundary; with a folder and a number, be the one that is killed."""
+    if not arguments:
+        return 1 if asyncio.run(_everywhere()) else 0
+    folder, number = arguments
+    asyncio.run(undisturbed(Path(folder), Killer(int(number))))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

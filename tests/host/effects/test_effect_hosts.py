@@ -256,7 +256,8 @@ async def test_an_unfinished_turn_is_known_until_it_is_sealed_and_its_rows_go_af
     async with on(host) as controller:
         await host.begin_turn(SCOPE, 4, {"text": "hi"}, {"schema": None})
         await controller.execute(envelope(1), Work())
-        assert await host.unfinished_turn("s") == UnfinishedTurn("t", 4, {"text": "hi"}, {"schema": None})
+        known = UnfinishedTurn("t", 4, {"text": "hi"}, {"schema": None}, recorded_effects=1)
+        assert await host.unfinished_turn("s") == known
         await host.seal_turn(SCOPE)
         assert await host.unfinished_turn("s") is None
         assert (await controller.execute(envelope(1), Work())).replayed

@@ -1,0 +1,98 @@
+"""Having an effect of a turn carried out, with what it did to the state of plugins and tools (runtime.md 2.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from lash.runtime.sansio.values import JsonValue
+from lash.runtime.seams.effects import (
+    AwaitEventKey,
+    DurabilityTier,
+    EffectController,
+    EffectEnvelope,
+    EffectOutcome,
+    ExecutionScope,
+    LocalExecutor,
+    Resolution,
+    WaitIdentity,
+)
+from lash.runtime.tools.hooks import EffectState
+
+Work = Callable[[], Awaitable[JsonValue]]
+"""Does an effect's work and gives the outcome's value."""
+
+
+class _Local:
+    """An effect's work as the effect host wants it."""
+
+    def __init__(self, work: Work, state: EffectState) -> None:
+        self._work = work
+        self._state = state
+
+    async def run(self, envelope: EffectEnvelope) -> EffectOutcome:
+        """Do the work."""
+        mark = self._state.mark()
+        value = await self._work()
+        return EffectOutcome(value, state_delta=self._state.delta(mark))
+
+
+class _Announced:
+    """An effect's work that says when it begins; what it shows of itself is new."""
+
+    def __init__(self, inner: LocalExecutor, heard: Callable[[bool], None]) -> None:
+        self._inner = inner
+        self._heard = heard
+
+    async def run(self, envelope: EffectEnvelope) -> EffectOutcome:
+        """Do the work."""
+        if not envelope.composite:
+            self._heard(False)
+        return await self._inner.run(envelope)
+
+
+class Watched:
+    """An effect controller that tells how each outcome comes about; implements `EffectController`."""
+
+    def __init__(self, inner: EffectController, heard: Callable[[bool], None]) -> None:
+        """`heard` is told True of each recorded outcome, and False when an effect is run, before it is."""
+        self._inner = inner
+        self._heard = heard
+
+    @property
+    def scope(self) -> ExecutionScope:
+        """See `EffectController`."""
+        return self._inner.scope
+
+    @property
+    def durability(self) -> DurabilityTier:
+        """See `EffectController`."""
+        return self._inner.durability
+
+    async def execute(self, envelope: EffectEnvelope, local: LocalExecutor) -> EffectOutcome:
+        """See `EffectController`."""
+        outcome = await self._inner.execute(envelope, _Announced(local, self._heard))
+        if outcome.replayed:
+            self._heard(True)
+        return outcome
+
+    async def await_event_key(self, wait: WaitIdentity) -> AwaitEventKey:
+        """See `EffectController`."""
+        return await self._inner.await_event_key(wait)
+
+    async def await_event(self, key: AwaitEventKey, *, deadline_ms: int | None = None) -> Resolution:
+        """See `EffectController`."""
+        return await self._inner.await_event(key, deadline_ms=deadline_ms)
+
+    async def resolve_event(self, key: AwaitEventKey, value: JsonValue) -> bool:
+        """See `EffectController`."""
+        return await self._inner.resolve_event(key, value)
+
+
+async def carry_out(
+    controller: EffectController, envelope: EffectEnvelope, work: Work, state: EffectState
+) -> EffectOutcome:
+    """The effect's outcome; of a recorded one the state is brought back. Raises what the effect host and `work` do."""
+    outcome = await controller.execute(envelope, _Local(work, state))
+    if outcome.replayed:
+        state.apply(outcome.state_delta)
+    return outcome

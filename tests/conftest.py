@@ -1,0 +1,24 @@
+"""What all tests have in common: how long Hypothesis may look for the smallest form of a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+from hypothesis import Phase, settings
+
+SHRINKING_SECONDS = 30
+"""How long one failure is made smaller before it is reported as it is; Hypothesis would take five minutes."""
+
+# The phase left out varies the parts of a failure that is found already, to say which of them matter, and until then
+# has every execution traced. What is tested is the same without it.
+settings.register_profile("tests", settings(), phases=[phase for phase in Phase if phase is not Phase.explain])
+settings.load_profile("tests")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _failures_are_reported_soon() -> Generator[None]:  # pyright: ignore[reportUnusedFunction]
+    """Bound the search for the smallest form of a failure, which Hypothesis has no setting for."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hypothesis.internal.conjecture.engine.MAX_SHRINKING_SECONDS", SHRINKING_SECONDS)
+        yield
