@@ -13,7 +13,7 @@ import lash
 from benchmarks.engines import check
 from benchmarks.measure import Figures
 from benchmarks.memory import pss_kib
-from benchmarks.runtime_measure import median
+from benchmarks.runtime_measure import median, unwatched
 from benchmarks.runtime_stores import Committer, event_of, vm_states
 from benchmarks.runtime_turns import block
 from lash.host.stores.sqlite import SqliteSessionStoreFactory
@@ -84,7 +84,7 @@ async def opening(size: int, folder: Path) -> Figures:
     factory = SqliteSessionStoreFactory(folder, synchronous="NORMAL")
     path = min(ACTIVE_PATH, size // 2)
     committer = await Committer.opened(factory, "one")
-    await committer.commit([event_of(number) for number in range(size - path)], None)
+    await committer.fill(range(size - path))
     committer.graph.branch_to(None)
     state = next(vm_states())
     await committer.commit([event_of(size + number) for number in range(path)], state)
@@ -120,8 +120,9 @@ async def _read(factory: SqliteSessionStoreFactory, scope: ReadScope, nodes: int
 
 async def _read_bare(file: Path, nodes: int) -> float:
     begin = time.perf_counter()
-    connection = sqlite3.connect(file)
-    rows = connection.execute("SELECT * FROM graph_nodes ORDER BY seq DESC LIMIT ?", (nodes,)).fetchall()
+    with unwatched():
+        connection = sqlite3.connect(file)
+        rows = connection.execute("SELECT * FROM graph_nodes ORDER BY seq DESC LIMIT ?", (nodes,)).fetchall()
     seconds = time.perf_counter() - begin
     connection.close()
     check(len(rows), nodes)
@@ -141,7 +142,7 @@ async def viewing(size: int, folder: Path) -> Figures:
     """The view of a session of `size` nodes, right after a commit, and the conversation in it."""
     factory = SqliteSessionStoreFactory(folder, synchronous="NORMAL")
     committer = await Committer.opened(factory, "one")
-    await committer.commit([event_of(number) for number in range(size)], None)
+    await committer.fill(range(size))
     await committer.aclose()
     viewed: list[float] = []
     derived: list[float] = []

@@ -18,7 +18,7 @@ import lash
 import lashlang
 from benchmarks.engines import check
 from benchmarks.measure import Figures
-from benchmarks.runtime_measure import median, timed
+from benchmarks.runtime_measure import median, timed, unwatched
 from lash.persistence import FileAttachmentStore, SqliteSessionStoreFactory
 from lash.runtime.sansio.llm import Block, LlmMessage, LlmRequest, LlmResponse
 from lash.testing.scripted import AnyStep, ScriptedProvider, Step, reply
@@ -211,7 +211,8 @@ def long_reply(size: int) -> Step:
 async def activities(size: int, folder: Path) -> Figures:
     """Deltas of a reply through a turn, to a sink and to an iterator, per second."""
     figures: Figures = {}
-    step = long_reply(size)
+    with unwatched():
+        step = long_reply(size)
     async with session_of([step]) as session:
         sink = CountingSink()
         begin = time.perf_counter()

@@ -17,6 +17,8 @@ from lashlang._version import __version__
 if TYPE_CHECKING:
     from lash.config import UNSET, ModeId, ModePreset, RuntimeConfig, Unset
     from lash.core import CoreStats, LashCore
+    from lash.modes.rlm.config import RlmConfig, RlmLimits
+    from lash.modes.rlm.refs import ProjectionRef, ProjectionRegistry
     from lash.plugins import PluginStack
     from lash.runtime.errors import (
         AttachmentError,
@@ -62,6 +64,8 @@ if TYPE_CHECKING:
 _WHERE = {
     "lash.config": "UNSET ModeId ModePreset RuntimeConfig Unset",
     "lash.core": "CoreStats LashCore",
+    "lash.modes.rlm.config": "RlmConfig RlmLimits",
+    "lash.modes.rlm.refs": "ProjectionRef ProjectionRegistry",
     "lash.runtime.errors": (
         "AttachmentError CheckpointNotKept ConfigError EffectError LashError PluginError SessionBusyError "
         "SessionError StoreError TurnError UnknownTurn"
@@ -120,6 +124,8 @@ __all__ = [
     "PendingInput",
     "PluginError",
     "PluginStack",
+    "ProjectionRef",
+    "ProjectionRegistry",
     "PromptBuiltin",
     "PromptContribution",
     "PromptLayer",
@@ -128,6 +134,8 @@ __all__ = [
     "PromptTemplateEntry",
     "PromptTemplateSection",
     "ProviderHandle",
+    "RlmConfig",
+    "RlmLimits",
     "RuntimeConfig",
     "SessionBusyError",
     "SessionError",

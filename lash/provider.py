@@ -4,7 +4,9 @@ known of models."""
 from lash.host.providers import register_all
 from lash.host.providers.anthropic import AnthropicProvider
 from lash.host.providers.command import CommandProvider, FilesProvider
+from lash.host.providers.environment import environment_spec, resolve_secrets
 from lash.host.providers.openai_chat import OpenAICompatibleProvider
+from lash.host.providers.openai_profiles import EndpointProfile
 from lash.host.providers.openai_responses import OpenAIProvider
 from lash.runtime.providers.handle import ProviderHandle
 from lash.runtime.providers.models import ModelCatalog, ModelInfo
@@ -15,6 +17,7 @@ from lash.runtime.sansio.llm import LlmRequest, LlmResponse
 __all__ = [
     "AnthropicProvider",
     "CommandProvider",
+    "EndpointProfile",
     "FilesProvider",
     "LlmRequest",
     "LlmResponse",
@@ -26,5 +29,7 @@ __all__ = [
     "ProviderOptions",
     "ProviderRegistry",
     "Surroundings",
+    "environment_spec",
     "register_all",
+    "resolve_secrets",
 ]

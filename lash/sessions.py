@@ -5,31 +5,27 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
 
 from pydantic import BaseModel
 
-from lash.config import UNSET, Unset
+from lash.config import UNSET
 from lash.runtime.errors import SessionError, TurnError
 from lash.runtime.plugins.actions import ActionDefinition
-from lash.runtime.plugins.binding import PluginInput
-from lash.runtime.providers.handle import ProviderHandle
 from lash.runtime.sansio.activity import TurnEvent
 from lash.runtime.sansio.outcome import TurnOutcome
-from lash.runtime.sansio.prompt import PromptContribution, PromptLayer, PromptSlot, PromptTemplate
 from lash.runtime.sansio.values import JsonValue
-from lash.runtime.seams.effects import EffectController
 from lash.runtime.seams.persistence import Boundary, PendingInput
 from lash.runtime.session.view import SessionReadView
-from lash.runtime.tools.approvals import ApproveCallback
 from lash.runtime.tools.cancel import CancelToken
-from lash.runtime.turn.activities import ActivityStream, TurnActivitySink
+from lash.runtime.turn.activities import ActivityStream
 from lash.runtime.turn.handoff import joined
 from lash.runtime.turn.inputs import InputItem, TurnInput, input_of
 from lash.runtime.turn.result import TurnOutput, TurnResult
 from lash.runtime.turn.session import OpenSession, SessionPolicy, TurnRequest
 from lash.runtime.usage import Ledger, SessionUsageReport
 from lash.specs import SessionSpec, overlay, prompt_layer
+from lash.turn_knobs import TURN_KNOBS, LiveKnobs, TurnKnobs
 from lash.turns import Turn
 
 if TYPE_CHECKING:
@@ -37,7 +33,6 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=BaseModel)
 
-Schema = dict[str, JsonValue]
 Input = str | TurnInput | Sequence[InputItem]
 
 
@@ -93,65 +88,19 @@ class LashSession:
         input: Input,
         *,
         require_submit: type[M],
-        projected: Mapping[str, object] | None = None,
-        tool_result_projectors: Sequence[Callable[[str, Any], Any]] = (),
-        provider: ProviderHandle | None = None,
-        model: str | None = None,
-        model_variant: str | None | Unset = UNSET,
-        prompt_template: PromptTemplate | None = None,
-        prompt: Sequence[PromptContribution] = (),
-        prompt_slots: Mapping[PromptSlot, Sequence[PromptContribution]] | None = None,
-        prompt_layer: PromptLayer | None = None,
-        plugin_inputs: Sequence[PluginInput] = (),
-        sink: TurnActivitySink | None = None,
-        cancel: CancelToken | None = None,
         turn_id: str | None = None,
-        effects: EffectController | None = None,
-        approve: ApproveCallback | None = None,
-        wait_if_busy: float = 0.0,
-        trace_turn_id: str | None = None,
+        **knobs: Unpack[LiveKnobs],
     ) -> Turn[TurnResult[M]]: ...
 
     @overload
     def turn(
         self,
         input: Input,
-        *,
-        require_submit: bool | type[BaseModel] | Schema | None = None,
-        allow_prose_or_submit: bool = False,
-        projected: Mapping[str, object] | None = None,
-        tool_result_projectors: Sequence[Callable[[str, Any], Any]] = (),
-        provider: ProviderHandle | None = None,
-        model: str | None = None,
-        model_variant: str | None | Unset = UNSET,
-        prompt_template: PromptTemplate | None = None,
-        prompt: Sequence[PromptContribution] = (),
-        prompt_slots: Mapping[PromptSlot, Sequence[PromptContribution]] | None = None,
-        prompt_layer: PromptLayer | None = None,
-        plugin_inputs: Sequence[PluginInput] = (),
-        sink: TurnActivitySink | None = None,
-        cancel: CancelToken | None = None,
-        turn_id: str | None = None,
-        effects: EffectController | None = None,
-        approve: ApproveCallback | None = None,
-        wait_if_busy: float = 0.0,
-        trace_turn_id: str | None = None,
+        **knobs: Unpack[TurnKnobs],
     ) -> Turn[TurnResult[Any]]: ...
 
     def turn(self, input: Input, **knobs: Any) -> Turn[TurnResult[Any]]:  # noqa: A002 - the word of the interface
-        """A turn on this input; nothing happens before it is awaited or iterated.
-
-        In RLM mode `require_submit` says that the turn ends with a submitted value, with a pydantic model or a JSON
-        Schema that it has to fit; `allow_prose_or_submit` lets prose end it as well; `projected` are values to be
-        read lazily under their names, in this turn only; `tool_result_projectors` are asked, with a tool's name and
-        value, for what programs get in its place (None: the value itself).
-
-        `provider`, `model`, `model_variant` and the prompt keywords are for this turn, over the session's;
-        `plugin_inputs` are what bound plugins are given for it, made by `Binding.input(value)`. `sink` is
-        given every activity, `cancel` asks the turn to stop, `turn_id` makes its commit idempotent, `effects` carries
-        its effects out (inside a workflow's handler; it needs a `turn_id`), `approve` is asked where a tool needs it.
-        Where another turn runs, this one waits `wait_if_busy` seconds for it. `trace_turn_id` is what the turn is
-        called in the trace.
+        """A turn on this input; nothing happens before it is awaited or iterated. `TurnKnobs` are its keywords.
 
         Raises TurnError for contradictory options, SessionError (session_closed).
         """
@@ -165,7 +114,7 @@ class LashSession:
         request = self._request(turn_id or self._core.ids.new("turn"), given, knobs)
         return self._turn(request.turn_id, knobs, lambda: _ready(request))
 
-    def queued_turn(self, **knobs: Any) -> Turn[TurnResult[Any] | None]:
+    def queued_turn(self, **knobs: Unpack[TurnKnobs]) -> Turn[TurnResult[Any] | None]:
         """A turn on the input that is queued for one; its result is None where nothing is.
 
         The keywords are those of `turn`.
@@ -175,7 +124,7 @@ class LashSession:
         request = replace(request, queued_only=True)
         return self._turn(request.turn_id, knobs, lambda: _ready(request))
 
-    def resume_turn(self, turn_id: str | None = None, **knobs: Any) -> Turn[TurnResult[Any]]:
+    def resume_turn(self, turn_id: str | None = None, **knobs: Unpack[LiveKnobs]) -> Turn[TurnResult[Any]]:
         """The turn that a crash has interrupted, to be driven to its end: what the journal has is not done again.
 
         Its input and how it may end come from the journal; everything that is live (`projected`, `sink`, ...) is given
@@ -200,7 +149,7 @@ class LashSession:
 
     def _request(self, turn_id: str, given: TurnInput, knobs: Mapping[str, Any]) -> TurnRequest:
         """The turn that the keywords ask for. Raises TurnError for those that there are not, ConfigError."""
-        if unknown := sorted(knobs.keys() - _TURN_KNOBS):
+        if unknown := sorted(knobs.keys() - TURN_KNOBS):
             raise TurnError("contradictory_options", f"a turn takes no keyword {unknown[0]!r}")
         options = dict(self._defaults)
         if knobs.get("require_submit") is not None or knobs.get("allow_prose_or_submit"):
@@ -276,11 +225,11 @@ class LashSession:
             links.append(link)
         return joined(links, most)
 
-    async def run(self, input: Input, **knobs: Any) -> TurnOutput[Any]:  # noqa: A002 - the word of the interface
+    async def run(self, input: Input, **knobs: Unpack[TurnKnobs]) -> TurnOutput[Any]:  # noqa: A002 - the word of the interface
         """A turn's result with its activities; see `turn` for the keywords."""
         return await self.turn(input, **knobs).output()
 
-    def run_sync(self, input: Input, **knobs: Any) -> TurnOutput[Any]:  # noqa: A002 - the word of the interface
+    def run_sync(self, input: Input, **knobs: Unpack[TurnKnobs]) -> TurnOutput[Any]:  # noqa: A002 - the word of the interface
         """The same, blocking; see `Turn.result_sync`."""
         turn = self.turn(input, **knobs)
         return self._core.loop.run(turn.output, turn.cancel)
@@ -417,11 +366,6 @@ class SessionOpener:
 
 OWN_FIELDS = ("model", "model_variant", "max_context_tokens", "max_turns")
 """What a session keeps of the policy that it was given itself."""
-
-_TURN_KNOBS = frozenset(
-    "require_submit allow_prose_or_submit projected tool_result_projectors provider model model_variant prompt_template prompt prompt_slots "
-    "prompt_layer plugin_inputs sink cancel turn_id effects approve wait_if_busy trace_turn_id".split()
-)
 
 
 async def _ready(request: TurnRequest) -> TurnRequest:

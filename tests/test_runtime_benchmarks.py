@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 
 import lash
 from benchmarks import runtime, runtime_compare, runtime_journal, runtime_stores, runtime_stream, runtime_turns
-from benchmarks.runtime_measure import BLOCKED, Sample
+from benchmarks.runtime_measure import BLOCKED, COLLECTED, Sample, monitored_run, unwatched
 from benchmarks.runtime_report import ROWS, document, report
 
 JOBS = list(runtime.JOBS)
@@ -24,7 +26,7 @@ def test_a_job_answers_right_and_every_figure_of_it_has_a_row(name: str) -> None
     rows = [row for row in ROWS if row.job == name]
     ours = {row.key for row in rows}
     peers = {f"{row.key}.peer" for row in rows if row.peer}
-    assert figures.keys() == ours | peers | {BLOCKED}
+    assert figures.keys() == ours | peers | {BLOCKED, COLLECTED}
     assert ours, "a job without a row"
 
 
@@ -79,8 +81,13 @@ def test_a_wrong_answer_is_no_figure(
 
 
 FOUND = {
-    "turns": {"turn": Sample((0.002, 0.001, 0.006)), "turn.peer": Sample((0.001, 0.001)), BLOCKED: Sample((0.05,))},
-    "activities": {"to_sink": Sample((25_000.0,)), BLOCKED: Sample((0.002,))},
+    "turns": {
+        "turn": Sample((0.002, 0.001, 0.006)),
+        "turn.peer": Sample((0.001, 0.001)),
+        BLOCKED: Sample((0.05,)),
+        COLLECTED: Sample((0.03,)),
+    },
+    "activities": {"to_sink": Sample((25_000.0,)), BLOCKED: Sample((0.002,)), COLLECTED: Sample((0.0,))},
 }
 
 
@@ -89,8 +96,8 @@ def test_the_table_holds_the_median_its_spread_the_verdict_and_the_peer() -> Non
     title = "turn, no tools, in memory (ms)"
     assert f"| {title} | 2 | 1 - 6 | <= 3 | met | provider alone: 1 (0.5x) |" in lines
     assert "| activities to a sink (k/s) | 25 | 25 - 25 | >= 50 | missed (2x) |  |" in lines
-    assert "| turns | 50 | 50 | missed (2.5x) |" in lines
-    assert "| activities | 2 | 2 | met |" in lines
+    assert "| turns | 50 | 50 | missed (2.5x) | 30 |" in lines
+    assert "| activities | 2 | 2 | met | 0 |" in lines
     assert lines[-1] == "idle: failed, exit status 1"
 
 
@@ -132,3 +139,22 @@ def test_figures_that_are_worse_by_more_than_a_fifth_are_named(
     status = runtime_compare.main([before, after])
     assert capsys.readouterr().out.splitlines()[-1] == f"worse by more than 20%: {worse}"
     assert status == (0 if worse == "nothing" else 1)
+
+
+async def test_the_monitor_notes_what_blocks_a_loop_and_leaves_out_what_the_benchmark_does(tmp_path: Path) -> None:
+    def compute() -> None:
+        until = time.thread_time() + 0.05
+        while time.thread_time() < until:
+            pass
+
+    async def blocking(size: int, folder: Path) -> dict[str, float]:
+        await asyncio.sleep(0)
+        if size:
+            compute()
+        else:
+            with unwatched():
+                compute()
+        return {}
+
+    assert (await monitored_run(blocking, 1, tmp_path))[BLOCKED] > 0.03
+    assert (await monitored_run(blocking, 0, tmp_path))[BLOCKED] < 0.03

@@ -109,6 +109,8 @@ class CommitTransaction:
             CheckpointRow(revision, commit.turn_index, commit.turn_id, leaf, self._config, manifest)
         )
         result = RuntimeCommitResult(revision, manifest, state.refs)
+        if commit.meta is not None:
+            tables.put_meta(commit.meta)
         reached("stamp_write")
         if (stamp := commit.turn_commit) is not None:
             tables.insert_stamp(StampRow(stamp.turn_id, stamp.commit_hash, encode(asdict(result)), now))
@@ -128,7 +130,7 @@ class CommitTransaction:
 
     def _check_binding(self) -> None:
         commit = self._commit
-        for part in (commit, commit.turn_commit, commit.lease):
+        for part in (commit, commit.turn_commit, commit.lease, commit.meta):
             if part is not None and part.session_id != self._session_id:
                 raise SessionBindingMismatch(self._session_id, part.session_id)
 

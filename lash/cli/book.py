@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import random
 import uuid
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from lash import TurnResult
 from lash.cli.context import Context
 from lash.cli.exits import CliError
 from lash.cli.home import Home
@@ -19,9 +21,9 @@ from lash.cli.naming import RECENT, nearest, new_name
 from lash.durability import JournalEffectHost
 from lash.host.stores.session import SessionStore
 from lash.host.system import SystemClock
-from lash.persistence import PersistedSessionConfig, SessionMeta, SessionRelation
+from lash.persistence import SessionMeta, SessionRelation
 from lash.runtime.sansio.values import JsonValue
-from lash.runtime.seams.persistence import SessionStoreCreateRequest
+from lash.runtime.seams.persistence import PersistedSessionRead, SessionStoreCreateRequest
 
 KEY: Final = "lash_cli"
 
@@ -55,6 +57,12 @@ class Known:
     def context(self) -> Context | None:
         """What `--context` gave it."""
         return Context.of_json(self._own().get("context"))
+
+    @property
+    def leaf(self) -> str:
+        """The session in which its last turn ended: itself, unless it was handed on."""
+        leaf = self._own().get("leaf")
+        return leaf if isinstance(leaf, str) else self.id
 
     @property
     def forked_from(self) -> JsonValue:
@@ -160,19 +168,13 @@ class SessionBook:
         await store.aclose()
         return changed
 
-    async def used(self, known: Known, *, context: Context | None, turns: int, first: str, model: str | None) -> Known:
-        """Note that a turn was run."""
-        own: dict[str, JsonValue] = {"used_ms": self._clock.now_ms()}
+    async def used(self, known: Known, *, context: Context | None, result: TurnResult[Any], first: str) -> Known:
+        """Note that a turn was run, and in which session it ended: another one where it was handed on."""
+        own: dict[str, JsonValue] = {"used_ms": self._clock.now_ms(), "leaf": result.session_id}
         if context is not None:
             own["context"] = context.to_json()
-        meta = known.meta
-        return await self.note(
-            known,
-            own=own,
-            user_message_count=turns,
-            first_user_message=meta.first_user_message or first,
-            model=model or meta.model,
-        )
+        first = known.meta.first_user_message or first
+        return await self.note(known, own=own, user_message_count=result.turn_index, first_user_message=first)
 
     async def store(self, known: Known) -> SessionStore:
         """A session's store. Raises CliError where the session has gone meanwhile."""
@@ -181,33 +183,47 @@ class SessionBook:
             raise CliError(f"session {known.id} was deleted meanwhile")
         return store
 
-    async def config(self, known: Known) -> PersistedSessionConfig | None:
-        """What a session ran with last; None before its first turn."""
-        store = await self.store(known)
-        try:
-            read = await store.load_session("active_path")
-        finally:
-            await store.aclose()
-        return read.config if read is not None else None
+    async def links(self, known: Known) -> AsyncGenerator[tuple[SessionStore, PersistedSessionRead]]:
+        """The session and those that it was handed on to, in order, each as it was committed last; none before."""
+        store: SessionStore | None = await self.store(known)
+        while store is not None:
+            following = None
+            try:
+                read = await store.load_session("active_path")
+                if read is not None:
+                    yield store, read
+                    following = read.successor_session_id
+            finally:
+                await store.aclose()
+            store = await self.stores.find_store(following) if following is not None else None
+
+    async def head(self, known: Known) -> PersistedSessionRead | None:
+        """The session, or the last one that it was handed on to; None before its first turn."""
+        last = None
+        async for _, read in self.links(known):
+            last = read
+        return last
 
     async def state(self, known: Known) -> str:
         """Whether a session is `busy` (a turn runs on it), `interrupted` (a turn can be resumed) or `idle`."""
-        path = self.stores.path_of(known.id)
-        # Whoever holds a session has its file open, and an open file has a log beside it: most need no look inside.
-        if path.with_name(f"{path.name}-wal").exists():
-            store = await self.store(known)
-            try:
-                if await store.lease_holder() is not None:
-                    return "busy"
-            finally:
+        for session_id in dict.fromkeys((known.id, known.leaf)):
+            path = self.stores.path_of(session_id)
+            # Whoever holds a session has its file open, and an open file has a log beside it: most need no look inside.
+            if path.with_name(f"{path.name}-wal").exists():
+                store = await self.stores.find_store(session_id)
+                if store is None:
+                    continue
+                holder = await store.lease_holder()
                 await store.aclose()
-        return "interrupted" if await self.unfinished(known) else "idle"
+                if holder is not None:
+                    return "busy"
+        return "interrupted" if await self.unfinished(known.leaf) else "idle"
 
-    async def unfinished(self, known: Known) -> bool:
+    async def unfinished(self, session_id: str) -> bool:
         """Whether the journal has a turn of the session that did not end."""
         if self._journal is None and self.home.journal_file.exists():
             self._journal = self.home.journal()
-        return self._journal is not None and await self._journal.unfinished_turn(known.id) is not None
+        return self._journal is not None and await self._journal.unfinished_turn(session_id) is not None
 
     async def aclose(self) -> None:
         """Close the journal and every store."""

@@ -32,6 +32,9 @@ ROOM_FOR_BOTH: Final = 32
 PRINTS: Final = 10
 """Prints of a program that are shown without `-v`."""
 
+START: Final = "start"
+"""The row of what comes before a turn."""
+
 FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 BEFORE_PROGRESS_S: Final = 0.3
@@ -61,7 +64,7 @@ class LiveView:
         self._lock = threading.RLock()
         self._in_line = False
         self._kind: Literal["prose", "reasoning"] | None = None
-        self._progress_width = 0
+        self._drawn = False
         self._frame = 0
         self._prints = 0
         self._gone = False
@@ -73,6 +76,11 @@ class LiveView:
         with self._lock:
             if self._detail != "quiet":
                 self._show(activity)
+
+    def waits_for(self, label: str) -> None:
+        """Something has to come before the turn begins; its first activity ends that."""
+        with self._lock:
+            self._waiting[START] = _Waiting(label, self._seconds())
 
     def note(self, text: str) -> None:
         """A line of status."""
@@ -97,10 +105,12 @@ class LiveView:
             if self._detail == "quiet" or not self._screen.moves or self._in_line:
                 return
             line = self._progress()
-            if line is not None:
+            if line is None:
+                self._erase_progress()
+            else:
                 self._frame += 1
                 self._write(f"\r\x1b[K{self._screen.dim(line)}")
-                self._progress_width = 1
+                self._drawn = True
 
     def finish(self) -> None:
         """Leave the cursor at the beginning of an empty line."""
@@ -113,6 +123,7 @@ class LiveView:
     def _show(self, activity: TurnActivity) -> None:
         screen, width = self._screen, self._screen.width
         row, verbose = activity.correlation_id, self._detail == "verbose"
+        self._waiting.pop(START, None)
         match activity.event:
             case TurnEvent.ModelRequestStarted():
                 self.last_prose = ""
@@ -231,9 +242,9 @@ class LiveView:
         self._cleaner.reset()
 
     def _erase_progress(self) -> None:
-        if self._progress_width:
+        if self._drawn:
             self._write("\r\x1b[K")
-            self._progress_width = 0
+            self._drawn = False
 
     def _write(self, text: str) -> None:
         if self._gone:

@@ -195,10 +195,11 @@ class _Run:
         book, contexts = SessionBook(home), ContextStore(home.contexts)
         try:
             known = await book.find(self._options.session) if self._options.session else None
-            unfinished = known is not None and await book.unfinished(known)
+            head = await book.head(known) if known is not None else None
+            unfinished = known is not None and await book.unfinished(head.session_id if head is not None else known.id)
             if resumes and self._given.prompt is None and not unfinished:
                 raise CliError("this session has no interrupted turn: give a prompt for another one")
-            chosen = self._choose(await book.config(known) if known is not None else None)
+            chosen = self._choose(head.config if head is not None else None)
             home.make()
             context = self._context(contexts)
             new = known is None
@@ -233,7 +234,11 @@ class _Run:
             options.max_context_tokens,
             options.max_output_tokens,
         )
-        return choose(flags, os.environ, stored)
+        chosen = choose(flags, os.environ, stored)
+        if chosen.handle.kind == "files":
+            folder = chosen.handle.to_spec().get("dir")
+            self._view.note(f"requests come as {folder}/request-N.json; write each answer into reply-N.txt beside it")
+        return chosen
 
     def _trace(self) -> dict[str, Any]:
         """Where the trace goes."""
@@ -298,6 +303,7 @@ class _Run:
 
     async def _turn(self, place: _Place, turn: Turn[TurnResult[Any]]) -> int:
         """Run a turn and write what it came to; the exit code."""
+        self._view.waits_for("session")
         began = time.monotonic()
         timeout = self._options.timeout
         timer = None if timeout is None else asyncio.get_running_loop().call_later(timeout, self._overdue)
@@ -307,13 +313,8 @@ class _Run:
             if timer is not None:
                 timer.cancel()
         if place.book is not None and place.known is not None:
-            place.known = await place.book.used(
-                place.known,
-                context=place.context,
-                turns=result.turn_index,
-                first=self._given.prompt or "",
-                model=place.session.policy.model,
-            )
+            first = self._given.prompt or ""
+            place.known = await place.book.used(place.known, context=place.context, result=result, first=first)
         self._view.finish()
         name = place.known.name if place.known is not None else None
         self._answers.result(result, shown=self._view.last_prose if self._one_screen else "", session_name=name)
@@ -376,4 +377,4 @@ def _way_on(error: LashError) -> str:
         return ""
     if error.code == "turn_suspended":
         return "; `lash sessions resume` drives it on"
-    return "; --wait S waits for it"
+    return "; --wait S waits for it (a process that was killed holds its session for up to half a minute)"

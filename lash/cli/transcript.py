@@ -11,7 +11,7 @@ from lash.modes.rlm.types import RlmTrajectoryEntry, read_event
 from lash.persistence import RuntimePersistence, SessionNode
 from lash.runtime.errors import CheckpointNotKept, UnknownTurn
 from lash.runtime.sansio.messages import SessionEvent
-from lash.runtime.sansio.tools import ToolOutput
+from lash.runtime.sansio.tools import ToolCallRecord, ToolOutput
 from lash.runtime.sansio.values import JsonValue
 from lash.usage import TokenUsage
 
@@ -77,36 +77,36 @@ class Transcript:
 
 
 async def read_transcript(book: SessionBook, known: Known) -> Transcript:
-    """Read a session. Raises what stores raise."""
+    """Read a session, with those that it was handed on to. Raises what stores raise."""
     state = await book.state(known)
-    store = await book.store(known)
-    try:
-        read = await store.load_session("active_path")
-        turns = _turns(read.nodes) if read is not None else []
-        for turn in turns:
+    turns: dict[str, TurnRecord] = {}
+    tokens, head = NO_TOKENS, None
+    async for store, read in book.links(known):
+        _add_turns(turns, read.nodes, handed_on=head is not None)
+        for turn in turns.values():
             await _add_checkpoint(store, turn)
-    finally:
-        await store.aclose()
+        tokens = sum((entry.usage for entry in read.usage), tokens)
+        head = read
     return Transcript(
         id=known.id,
         name=known.name,
         state=state,
         created_ms=known.meta.created_ms,
         cwd=known.meta.cwd,
-        model=read.config.model if read is not None else known.meta.model,
-        variant=read.config.model_variant if read is not None else None,
-        mode=read.config.mode if read is not None else None,
+        model=head.config.model if head is not None else known.meta.model,
+        variant=head.config.model_variant if head is not None else None,
+        mode=head.config.mode if head is not None else None,
         forked_from=known.forked_from,
         asked=known.meta.first_user_message,
-        tokens=sum((entry.usage for entry in read.usage), NO_TOKENS) if read is not None else NO_TOKENS,
-        turns=turns,
+        tokens=tokens,
+        turns=list(turns.values()),
     )
 
 
 async def _add_checkpoint(store: RuntimePersistence, turn: TurnRecord) -> None:
-    """Add to a turn what its checkpoint says, if that is kept."""
+    """Add to a turn what its checkpoint says, if this store has one."""
     try:
-        checkpoint = await store.load_checkpoint(turn.turn)
+        checkpoint = await store.load_checkpoint(turn.turn_id)
     except (CheckpointNotKept, UnknownTurn):
         return
     turn.kept = True
@@ -115,32 +115,25 @@ async def _add_checkpoint(store: RuntimePersistence, turn: TurnRecord) -> None:
         turn.ended = ended
 
 
-def _turns(nodes: Sequence[SessionNode]) -> list[TurnRecord]:
-    """The turns that the nodes of a path belong to, in order."""
-    turns: dict[str, TurnRecord] = {}
+def _add_turns(turns: dict[str, TurnRecord], nodes: Sequence[SessionNode], *, handed_on: bool) -> None:
+    """Add what the nodes of a path say to the turns that they belong to; a turn may have begun in another session."""
+    begun = set(turns) if handed_on else set[str]()
     calls: dict[str, Call] = {}
     named: list[tuple[Step, Sequence[str]]] = []
     for node in nodes:
-        # Ids of nodes are n:TURN:NUMBER (runtime.md 3.1).
+        # Ids of nodes are n:TURN:NUMBER (runtime.md 3.1); what a handoff begins with belongs to no turn.
         turn_id = node.node_id.partition(":")[2].rpartition(":")[0]
+        if turn_id.startswith("handoff:"):
+            continue
         turn = turns.setdefault(turn_id, TurnRecord(len(turns) + 1, turn_id, node.timestamp_ms))
         match node.payload:
             case SessionEvent.Conversation(message=message) if message.origin is None:
-                if message.role == "user":
+                if message.role == "user" and turn_id not in begun:
                     turn.asked = f"{turn.asked}\n{message.text()}".strip()
                 elif message.role == "assistant":
                     turn.ended, turn.answer = "assistant_message", message.text()
             case SessionEvent.Tool(record=record):
-                output = record.output
-                match output:
-                    case ToolOutput.Success(value=value):
-                        result: JsonValue = value
-                    case ToolOutput.Failure(failure=failure):
-                        result = failure.message
-                    case ToolOutput.Cancelled(message=message):
-                        result = message
-                worked = isinstance(output, ToolOutput.Success)
-                calls[record.call_id] = Call(record.tool, record.args, result, worked, record.duration_ms)
+                calls[record.call_id] = _call(record)
             case event:
                 entry = read_event(event)
                 if isinstance(entry, RlmTrajectoryEntry):
@@ -151,4 +144,13 @@ def _turns(nodes: Sequence[SessionNode]) -> list[TurnRecord]:
                         turn.ended, turn.answer = "submitted_value", entry.final_output.get("value")
     for step, ids in named:
         step.calls = [calls[number] for number in ids if number in calls]
-    return list(turns.values())
+
+
+def _call(record: ToolCallRecord) -> Call:
+    match record.output:
+        case ToolOutput.Success(value=value):
+            return Call(record.tool, record.args, value, True, record.duration_ms)
+        case ToolOutput.Failure(failure=failure):
+            return Call(record.tool, record.args, failure.message, False, record.duration_ms)
+        case ToolOutput.Cancelled(message=message):
+            return Call(record.tool, record.args, message, False, record.duration_ms)

@@ -1,1 +1,5 @@
-"""What users of lash can test with: the runner for files of language cases (`lash.testing.cases`)."""
+"""What users of lash can test with.
+
+`lash.testing.cases` runs files of language cases, `lash.testing.scenarios` files of whole sessions with a scripted
+model (`lash.testing.scripted`).
+"""

@@ -25,9 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument(
         "--chunks",
-        default="whole",
+        default="1,3,7,whole",
         metavar="SIZES",
-        help="sizes of the pieces in which replies stream, and `whole` for replies as they are written: 1,3,7,whole",
+        help="sizes of the pieces in which replies stream, `whole` for replies as they are written (1,3,7,whole)",
     )
     parser.add_argument("--record-replay", action="store_true", help="also record every turn and replay it")
     parser.add_argument("--only", metavar="NAME", help="play this scenario alone")

@@ -175,14 +175,16 @@ class RlmBridge:
         try:
             if serial:
                 await wave.turn_of(ended)
-            done = await self._complete(ordinal, name, args, manifest, wave, ended)
+            done = None
+            if not self._token.cancelled:
+                done = await self._complete(ordinal, name, args, manifest, wave, ended)
         finally:
             self._open.discard(ended)
             if not ended.done():
                 ended.set_result(None)
-        if self._token.cancelled:
+        if done is None or self._token.cancelled:
             # The program is about to be stopped, and goes no further.
-            await asyncio.get_running_loop().create_future()
+            return await asyncio.get_running_loop().create_future()
         if done.control is not None and done.succeeded:
             raise ProgramHalted
         match done.output:

@@ -7,6 +7,7 @@ is forked before each one.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping
 
 from lash.modes.rlm.bridge import ProgramHalted, RlmBridge
@@ -15,7 +16,9 @@ from lash.modes.rlm.config import RlmLimits
 from lash.modes.rlm.prompt.variables import MOST_VARIABLES, Described, describe, variables_view
 from lash.modes.rlm.view import VariablesView
 from lash.runtime.sansio.effects import ExecResponse, TerminalControl, TerminalSubmit
+from lash.runtime.sansio.values import JsonValue
 from lashlang import KernelFault, Limits, Machine, Outcome, Projection, SnapshotError, Value
+from lashlang.projection import ProjectionUnavailable, holds_projection
 from lashlang.vm.sources import Resolve
 
 SMALL_HEAP = 8 << 20
@@ -25,6 +28,8 @@ _BEGINNING = """submit type_of(NAME) == "record" ? [[[k, NAME[k]] for k in slice
   : type_of(NAME) == "string" ? [slice(NAME, 0, 2000), len(NAME), false]
   : type_of(NAME) == "list" ? [slice(NAME, 0, 12), len(NAME), false]
   : [NAME, null, false]"""
+
+UNAVAILABLE = "projection_unavailable"
 
 ROLLED_BACK = "The variables are as they were before the block."
 
@@ -138,7 +143,7 @@ class RlmExecutor:
                 return _response(bridge, self._seconds() - began, error=error, kind="interrupted", fuel=outcome.fuel)
             kept = True
             self.dirty = True
-            return _ended(bridge, self._seconds() - began, outcome)
+            return await _ended(bridge, self._seconds() - began, outcome)
         finally:
             if kept:
                 before.close()
@@ -147,15 +152,29 @@ class RlmExecutor:
                 self._machine = before
 
 
-def _ended(bridge: RlmBridge, seconds: float, outcome: Outcome | None) -> ExecResponse:
+async def _ended(bridge: RlmBridge, seconds: float, outcome: Outcome | None) -> ExecResponse:
     """The response of a block that ended by itself, or (None) was halted by a tool."""
     if outcome is None:
         assert bridge.halted is not None
         return _response(bridge, seconds, terminal=TerminalControl(bridge.halted), halted_by=bridge.halted.tool_name)
     if outcome.error is not None:
         return _response(bridge, seconds, error=outcome.render_error(), kind=str(outcome.error.kind), fuel=outcome.fuel)
-    terminal = TerminalSubmit(plain(outcome.value)) if outcome.status == "submitted" else None
-    return _response(bridge, seconds, terminal=terminal, fuel=outcome.fuel)
+    if outcome.status != "submitted":
+        return _response(bridge, seconds, fuel=outcome.fuel)
+    try:
+        value = await _submitted(outcome.value)
+    except ProjectionUnavailable as error:
+        told = f"error[{UNAVAILABLE}]: {error}"
+        return _response(bridge, seconds, error=told, kind=UNAVAILABLE, fuel=outcome.fuel)
+    return _response(bridge, seconds, terminal=TerminalSubmit(value), fuel=outcome.fuel)
+
+
+async def _submitted(value: Value) -> JsonValue:
+    """A submitted value as JSON. Raises ProjectionUnavailable where a part of it cannot be read."""
+    if not holds_projection(value):
+        return plain(value)
+    # A source may take its time, and may need the event loop.
+    return await asyncio.to_thread(plain, value)
 
 
 def _response(

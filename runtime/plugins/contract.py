@@ -151,7 +151,8 @@ class PreparedHistory:
     rewrite: HistoryRewrite | None = None
 
 
-RewriteTrigger = Literal["manual", "window_shrink", "overflow", "periodic"]
+RewriteTrigger = Literal["overflow"]
+"""Why a shorter history is asked for: the provider refused the prompt as too long."""
 
 
 # --- session events ----------------------------------------------------------------------------------

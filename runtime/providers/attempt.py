@@ -115,7 +115,8 @@ class AttemptSink:
             case LlmStreamEvent.ReasoningDelta() | LlmStreamEvent.PartDone(part=Block.Reasoning()):
                 if not self._expose:
                     return
-                self._reasoned = self.emitted = True
+                self._reasoned = self._reasoned or isinstance(event, LlmStreamEvent.ReasoningDelta)
+                self.emitted = True
             case LlmStreamEvent.TextDelta(text=text, part_index=index):
                 if not text:
                     return
@@ -137,14 +138,16 @@ class AttemptSink:
 
         Reasoning of which nothing was streamed is sent before it.
         """
+        streamed = "".join(self._text)
+        texts = [index for index, part in enumerate(response.parts) if isinstance(part, Block.Text)]
+        replaced = not response.full_text.startswith(streamed)
+        if replaced:
+            self(LlmStreamEvent.AttemptReset(self._attempt))
         if not self._reasoned:
             for index, part in enumerate(response.parts):
                 if isinstance(part, Block.Reasoning) and part.text.strip():
                     self(LlmStreamEvent.ReasoningDelta(part.text, index))
-        streamed = "".join(self._text)
-        texts = [index for index, part in enumerate(response.parts) if isinstance(part, Block.Text)]
-        if not response.full_text.startswith(streamed):
-            self(LlmStreamEvent.AttemptReset(self._attempt))
+        if replaced:
             self(LlmStreamEvent.TextDelta(response.full_text, texts[0] if texts else 0))
         elif len(streamed) < len(response.full_text):
             last = self._last_text_index or 0

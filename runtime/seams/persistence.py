@@ -191,7 +191,7 @@ class RuntimeCommit:
     """All that a turn (or a control operation, then without `turn_commit`) changes, in one transaction.
 
     `expected_head_revision` None means that the session must have no head yet. `turn_index` and `turn_id` go into the
-    checkpoint row; `op_id` names the usage rows and is the turn id for turns.
+    checkpoint row; `op_id` names the usage rows and is the turn id for turns. `meta` replaces what lists show.
     """
 
     session_id: str
@@ -210,6 +210,7 @@ class RuntimeCommit:
     enqueued_inputs: tuple[PendingInputDraft, ...] = ()
     committed_attachment_ids: tuple[str, ...] = ()
     successor_session_id: str | None = None
+    meta: SessionMeta | None = None
 
 
 @dataclass(frozen=True, slots=True)

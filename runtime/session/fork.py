@@ -6,7 +6,7 @@ tools that was kept with that turn's commit; its ledger is empty and nothing is 
 
 from __future__ import annotations
 
-from lash.runtime.errors import SessionError, UnknownTurn
+from lash.runtime.errors import CheckpointNotKept, SessionError, UnknownTurn
 from lash.runtime.sansio.messages import SessionEvent
 from lash.runtime.sansio.values import JsonValue
 from lash.runtime.seams.attachments import AttachmentStore
@@ -41,13 +41,7 @@ async def fork(
 
     Raises SessionError (unknown_session, session_exists), UnknownTurn and CheckpointNotKept.
     """
-    source = await stores.find_store(session_id)
-    if source is None:
-        raise SessionError("unknown_session", f"there is no session {session_id!r} to fork")
-    try:
-        kept = await _kept(source, turn)
-    finally:
-        await source.aclose()
+    kept = await _kept_in_chain(stores, session_id, turn)
     origin: dict[str, JsonValue] = {
         "session_id": session_id,
         "turn_id": kept.turn_id,
@@ -71,6 +65,38 @@ async def fork(
     finally:
         await target.aclose()
     return new_session_id
+
+
+async def _kept_in_chain(stores: SessionStoreFactory, session_id: str, turn: int | str | None) -> PersistedCheckpoint:
+    """What is kept of the turn by the last session of a handoff chain that has it: the one in which it was finished."""
+    links: list[str] = []
+    following: str | None = session_id
+    while following is not None:
+        store = await stores.find_store(following)
+        if store is None:
+            if links:
+                break
+            raise SessionError("unknown_session", f"there is no session {session_id!r} to fork")
+        links.append(following)
+        head = await store.load_session("active_path")
+        await store.aclose()
+        following = head.successor_session_id if head is not None else None
+    missing: list[SessionError] = []
+    for link in reversed(links if turn != 0 else links[:1]):
+        store = await stores.find_store(link)
+        if store is None:
+            continue
+        try:
+            kept = await _kept(store, turn)
+            # What a session was handed is kept as well, under the number of a turn that another one finished.
+            if kept.turn_id is not None or link == session_id:
+                return kept
+        except (UnknownTurn, CheckpointNotKept) as error:
+            missing.append(error)
+        finally:
+            await store.aclose()
+    # Of a turn that some session had, it is the more telling answer that its state is gone.
+    raise next((error for error in missing if isinstance(error, CheckpointNotKept)), missing[-1])
 
 
 async def _kept(source: RuntimePersistence, turn: int | str | None) -> PersistedCheckpoint:

@@ -29,9 +29,10 @@ from lash.runtime.sansio.effects import (
     Response,
     SurfaceUpdate,
 )
-from lash.runtime.sansio.llm import Block, LlmRequest, LlmResponse, LlmResult
+from lash.runtime.sansio.llm import Block, LlmCallError, LlmRequest, LlmResponse, LlmResult
 from lash.runtime.sansio.machine import TurnMachine
 from lash.runtime.sansio.messages import SessionEventRecord
+from lash.runtime.sansio.outcome import TurnIssue
 from lash.runtime.sansio.tools import CompletedToolCall, PendingToolCall, ToolOutput, ToolSpec
 from lash.runtime.sansio.values import JsonValue, from_json, stable_hash, to_json
 from lash.runtime.seams.attachments import AttachmentStore
@@ -111,6 +112,7 @@ class TurnDriver:
         self._plugins = plugins
         self._trace = trace
         self._work: asyncio.Task[AnyResponse] | None = None
+        self._failed_call: LlmCallError | None = None
         self.tool_calls: list[CompletedToolCall] = []
         self.ran_code = False
 
@@ -132,7 +134,18 @@ class TurnDriver:
             await self._abandon()
 
     async def _emit(self, event: AnyTurnEvent, correlation_id: str | None = None) -> None:
+        if isinstance(event, TurnEvent.Error):
+            self._note_issue(event)
         await self._stream.emit(self._session_id, event, correlation_id)
+
+    def _note_issue(self, error: TurnEvent.Error) -> None:
+        """Keep an error for the turn's result, once, with what is known of the model call that it is about."""
+        issue = TurnIssue(error.kind, error.code, error.message)
+        failed = self._failed_call
+        if failed is not None and failed.message == error.message:
+            issue = replace(issue, terminal_reason=failed.terminal_reason, retryable=failed.retryable, raw=failed.raw)
+        if issue not in self._stream.issues:
+            self._stream.issues.append(issue)
 
     async def _answer(self, effect: AnyEffect, stopping: asyncio.Task[None]) -> None:
         """Do what an effect asks and tell the machine; when the turn is to stop meanwhile, stop."""
@@ -280,6 +293,7 @@ class TurnDriver:
         self._stream.issues.extend(self._plugins.output.take_issues())
         answer = from_json(_Answer, outcome.value)
         result = answer.result
+        self._failed_call = result if isinstance(result, LlmCallError) else None
         if trace is not None:
             trace.ended(result, replayed=outcome.replayed)
         if outcome.replayed and isinstance(result, LlmResponse):

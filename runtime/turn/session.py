@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from lash.runtime.errors import (
     HeadRevisionConflict,
@@ -59,6 +59,8 @@ from lash.runtime.seams.persistence import (
     PersistedSessionConfig,
     RuntimeCommit,
     RuntimePersistence,
+    SessionMeta,
+    SessionNode,
     SessionRelation,
     SessionStoreFactory,
     TurnCommitStamp,
@@ -93,16 +95,21 @@ from lash.runtime.turn.result import AssistantOutput, Execution, TurnResult
 from lash.runtime.turn.tool_services import TurnToolServices
 from lash.runtime.turn.trace_turn import TurnTrace, place_of, session_started
 from lash.runtime.turn.tracer import Tracer
-from lash.runtime.turn.turn_plugins import Prepared, TurnPlugins
+from lash.runtime.turn.turn_plugins import Prepared, TurnPlugins, recorded_inputs
 from lash.runtime.usage import TURN
 
 _log = logging.getLogger("lash.session")
+
+T = TypeVar("T")
 
 PREPARE_EFFECT = "0"
 """The id of the effect before the first of the turn machine's."""
 
 FINALIZE_EFFECT = "end"
 """The id of the effect after its last."""
+
+LONGEST_FIRST_MESSAGE = 200
+"""Characters of a session's first message that lists of sessions are given."""
 
 BUSY_POLL_S = 0.05
 """How often a turn that waits for another one looks again."""
@@ -222,6 +229,7 @@ class OpenSession:
         self._layers = layers
         self._desk = desk
         self._graph = SessionGraph()
+        self._path: tuple[SessionNode, ...] = ()
         self._revision: int | None = None
         self._loaded_revision = 0
         self._usage: tuple[TokenLedgerEntry, ...] = ()
@@ -259,6 +267,7 @@ class OpenSession:
         self.mode.opened(graph.active_events(), stored.execution_state)
         await self.plugins.open(stored.plugin_snapshot, stored.tool_state)
         self._graph = graph
+        self._path = tuple(graph.active_path())
         self._revision = self._loaded_revision = stored.head_revision
         self._usage = stored.usage
         self._blobs = dict(stored.manifest)
@@ -291,7 +300,7 @@ class OpenSession:
             self._config(self.policy),
             self._revision,
             self.turn_index,
-            tuple(self._graph.active_path()),
+            self._path,
             self._usage,
             self._last_prompt_usage,
             self._successor,
@@ -349,7 +358,7 @@ class OpenSession:
         """Do a plugin's action; what a command changes is stored, in a session without a turn with its first.
 
         Raises SessionError (unknown_action, invalid_action_args), PluginError where the plugin fails, and for commands
-        SessionBusyError while a turn runs and StoreCommitFailed.
+        SessionBusyError while a turn runs or is unfinished, and StoreCommitFailed.
         """
         action = self.plugins.session.action(name)
         if action.definition.kind == "query":
@@ -357,6 +366,7 @@ class OpenSession:
         now = self._services.clock.monotonic()
         async with self._in_lane(now), self._leased(now) as fence:
             await self._catch_up()
+            await self._check_finished()
             plugins = self.plugins.session
             try:
                 result = await plugins.act(plugins.action(name), args)
@@ -420,6 +430,7 @@ class OpenSession:
                 request = replace(request, input=await with_stored_images(request.input, images))
                 setup = TurnSetup(request.turn_id, self.turn_index + 1, request.options)
                 termination = self.mode.begin_turn(setup)
+                recorded_inputs(request.plugin_inputs, (request.effects or effects).durability)
                 if before is not None:
                     await self._go_back(before)
                     setup = replace(setup, turn_index=self.turn_index + 1)
@@ -571,7 +582,7 @@ class OpenSession:
                 return to_json(_Start(heard, Prepared()))
             return to_json(_Start(heard, await plugins.prepare(conversation(begin(heard)), token)))
 
-        inputs = plugins.recorded_inputs(controller.durability)
+        inputs = recorded_inputs(request.plugin_inputs, controller.durability)
         command: dict[str, JsonValue] = {"plugin_inputs": inputs} if inputs else {}
         invocation = EffectInvocation(
             self.session_id, request.turn_id, self.turn_index + 1, iteration, PREPARE_EFFECT, "prepare_turn"
@@ -868,6 +879,7 @@ class OpenSession:
             completed_inputs=tuple(claims),
             committed_attachment_ids=attachment_ids,
             successor_session_id=successor,
+            meta=_after(await self._store.load_session_meta(), made, self.policy.model),
         )
         revision = await self._store_commit(commit)
         self._successor = successor
@@ -894,19 +906,14 @@ class OpenSession:
 
     async def _store_commit(self, commit: RuntimeCommit) -> int:
         """Send a commit and take up what it came to; the new revision. Raises StoreCommitFailed."""
-        # A commit that has been sent is waited for, whatever happens to this task.
-        sent = asyncio.ensure_future(self._store.commit_runtime_state(commit))
         try:
-            result = await asyncio.shield(sent)
-        except asyncio.CancelledError:
-            with contextlib.suppress(Exception):
-                await sent
-            raise
+            result = await to_its_end(self._store.commit_runtime_state(commit))
         except (HeadRevisionConflict, LeaseNotHeld) as error:
             raise StoreCommitFailed(
                 "store_commit_failed", f"the turn is not stored: {error}", retryable=True
             ) from error
         self._graph.committed()
+        self._path = tuple(self._graph.active_path())
         self._revision = result.head_revision
         self._blobs = dict(result.manifest)
         return result.head_revision
@@ -957,7 +964,7 @@ class OpenSession:
         services = self._services
         ttl_ms = int(services.lease.ttl_s * 1000)
         while True:
-            claim = await self._store.claim_lease(services.owner, ttl_ms)
+            claim = await self._claim(ttl_ms)
             if isinstance(claim, LeaseClaim.Acquired) or not await self._wait_a_little(until):
                 break
         if isinstance(claim, LeaseClaim.Busy):
@@ -972,9 +979,22 @@ class OpenSession:
             yield fence
         finally:
             renewing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await renewing
-            await asyncio.shield(self._store.release_lease(fence))
+            await to_its_end(self._release(fence, renewing))
+
+    async def _claim(self, ttl_ms: int) -> LeaseClaim.Acquired | LeaseClaim.Busy:
+        """Ask for the session's lease; one that comes when nobody waits for it any more is given back."""
+        claiming = asyncio.ensure_future(self._store.claim_lease(self._services.owner, ttl_ms))
+        try:
+            return await to_its_end(claiming)
+        except asyncio.CancelledError:
+            if claiming.exception() is None and isinstance(claim := claiming.result(), LeaseClaim.Acquired):
+                await to_its_end(self._store.release_lease(claim.lease.fence))
+            raise
+
+    async def _release(self, fence: LeaseFence, renewing: asyncio.Task[None]) -> None:
+        """Give the lease back once nobody renews it any more."""
+        await asyncio.wait([renewing])
+        await self._store.release_lease(fence)
 
     async def _renew(self, fence: LeaseFence, ttl_ms: int, turn: asyncio.Task[Any] | None) -> None:
         while True:
@@ -986,6 +1006,35 @@ class OpenSession:
                 if turn is not None:
                     turn.cancel()
                 return
+
+
+def _after(meta: SessionMeta | None, made: Sequence[SessionEventRecord], model: str) -> SessionMeta | None:
+    """What lists show of a session behind a turn that made these events."""
+    if meta is None:
+        return None
+    said = [
+        event.message.text()
+        for event in made
+        if isinstance(event, SessionEvent.Conversation) and event.message.role == "user" and not event.message.origin
+    ]
+    first = meta.first_user_message or next((text[:LONGEST_FIRST_MESSAGE] for text in said if text), None)
+    return replace(meta, model=model, first_user_message=first, user_message_count=meta.user_message_count + len(said))
+
+
+async def to_its_end(work: Awaitable[T]) -> T:
+    """What the work gives, which is not stopped with this task: its cancellation is raised when the work has ended."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        if not task.cancelled() and (lost := task.exception()) is not None:
+            _log.warning("work of a cancelled task failed: %s", lost)
+        raise cancelled
+    return task.result()
 
 
 def _controller(

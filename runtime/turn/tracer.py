@@ -106,11 +106,6 @@ class Tracer:
         if self._guard is not None:
             self._guard.flush(timeout)
 
-    def close(self) -> None:
-        """Close the sink; to be called by whoever made the root tracer."""
-        if self._guard is not None:
-            self._guard.close()
-
     def write(self, event: Callable[[], AnyTraceEvent]) -> None:
         """Write the record of an event; `event` makes it, and is not called where nothing is written."""
         if self._guard is not None:
@@ -168,13 +163,6 @@ class _Guard:
         """Flush the sink."""
         try:
             self._sink.flush(timeout)
-        except Exception as error:
-            self._note(error)
-
-    def close(self) -> None:
-        """Close the sink."""
-        try:
-            self._sink.close()
         except Exception as error:
             self._note(error)
 

@@ -6,6 +6,7 @@ became of their state, and runs none of their hooks.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 from pydantic_core import PydanticSerializationError
 
 from lash.runtime.errors import EffectError, PluginError, TurnError
-from lash.runtime.plugins.contract import AfterTurnContext, CheckpointContext, TurnHookContext
+from lash.runtime.plugins.contract import AfterTurnContext, CheckpointContext, HistoryRewrite, TurnHookContext
 from lash.runtime.sansio.effects import CheckpointKind
 from lash.runtime.sansio.messages import Message, MessageSequence, SessionEvent, SessionEventRecord
 from lash.runtime.sansio.outcome import AnyTurnOutcome
@@ -27,6 +28,8 @@ from lash.runtime.tools.waiting import run_bounded
 from lash.runtime.turn.plugins import SessionPlugins
 
 P = TypeVar("P")
+
+_log = logging.getLogger("lash.turn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,25 +90,6 @@ class TurnPlugins:
 
     # --- before ------------------------------------------------------------------------------------
 
-    def recorded_inputs(self, durability: DurabilityTier) -> dict[str, JsonValue]:
-        """The inputs as a journal holds them, nothing where it holds none.
-
-        Raises EffectError (durable_effect_live_plugin_input) for one that cannot be written down.
-        """
-        if durability is not DurabilityTier.DURABLE:
-            return {}
-        recorded: dict[str, JsonValue] = {}
-        for plugin_id, value in self._inputs.items():
-            try:
-                recorded[plugin_id] = to_json(value)
-            except PydanticSerializationError as error:
-                raise EffectError(
-                    "durable_effect_live_plugin_input",
-                    f"the input for plugin {plugin_id!r} cannot be written down, which a durable effect host needs: "
-                    f"give a pydantic model or JSON ({error})",
-                ) from error
-        return recorded
-
     def first_surface(self) -> ToolSurface:
         """The tools that the turn begins with; TurnError (plugin_prepare_turn) where a plugin fails."""
         try:
@@ -159,7 +143,7 @@ class TurnPlugins:
         except PluginError as error:
             raise _failed("context_prepare_turn", error) from error
         view = None if history.messages == kept else tuple(history.messages)
-        rewritten = None if history.rewrite is None else history.rewrite.messages
+        rewritten = self._rewritten_by(history.rewrite)
         return Prepared(said.messages, view, rewritten, prompt)
 
     # --- in the middle -----------------------------------------------------------------------------
@@ -179,8 +163,14 @@ class TurnPlugins:
                 rewrite = await session.rewrite_history("overflow", messages)
             except PluginError as error:
                 return PluginsHeard(abort=(error.code, error.message))
-            rewritten = None if rewrite is None else rewrite.messages
+            rewritten = self._rewritten_by(rewrite)
         return PluginsHeard(said.messages, said.transient_messages, rewritten)
+
+    def _rewritten_by(self, rewrite: HistoryRewrite | None) -> tuple[Message, ...] | None:
+        if rewrite is None:
+            return None
+        _log.info("turn %s: a plugin rewrites the history: %s", self._turn_id, rewrite.reason)
+        return rewrite.messages
 
     # --- after -------------------------------------------------------------------------------------
 
@@ -209,6 +199,26 @@ class TurnPlugins:
             return None
         count, messages = self._rewritten
         return [*with_conversation(events[:count], messages), *events[count:]]
+
+
+def recorded_inputs(inputs: Mapping[str, Any], durability: DurabilityTier) -> dict[str, JsonValue]:
+    """A turn's inputs for plugins as a journal holds them; nothing where the effect host keeps none.
+
+    Raises EffectError (durable_effect_live_plugin_input) for one that cannot be written down.
+    """
+    if durability is not DurabilityTier.DURABLE:
+        return {}
+    recorded: dict[str, JsonValue] = {}
+    for plugin_id, value in inputs.items():
+        try:
+            recorded[plugin_id] = to_json(value)
+        except PydanticSerializationError as error:
+            raise EffectError(
+                "durable_effect_live_plugin_input",
+                f"the input for plugin {plugin_id!r} cannot be written down, which a durable effect host needs: "
+                f"give a pydantic model or JSON ({error})",
+            ) from error
+    return recorded
 
 
 def with_conversation(events: Sequence[SessionEventRecord], messages: Sequence[Message]) -> list[SessionEventRecord]:

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ from lash.cli.command import run
 from lash.cli.models import VENDORS
 
 MODEL = Path(__file__).with_name("model.py")
+ROOT = Path(__file__).parents[2]
 
 
 class Ran(NamedTuple):
@@ -87,9 +87,6 @@ class Lash:
         return file
 
 
-Wait = Callable[[Callable[[], bool]], None]
-
-
 @pytest.fixture
 def lash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Lash:
     """The command line in an empty folder, with an empty home and no keys in the environment."""
@@ -101,5 +98,5 @@ def lash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     for name in ("LASH_MODEL", "LASH_PROVIDER", "OPENAI_COMPATIBLE_BASE_URL", *(one.key for one in VENDORS.values())):
         monkeypatch.delenv(name, raising=False)
     # A process of its own has this checkout's packages whatever directory it is in.
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(Path.cwd()), os.environ.get("PYTHONPATH")))))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     return made

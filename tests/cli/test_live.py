@@ -121,6 +121,19 @@ async def test_a_progress_line_is_gone_before_a_row_comes(terminal: Shown) -> No
     assert terminal.screen() == ["✓ fetch → 7 1.0 s", ""]
 
 
+async def test_waiting_for_the_session_is_shown_until_the_turn_begins(terminal: Shown) -> None:
+    terminal.view.waits_for("session")
+    terminal.now = 3
+    terminal.view.tick()
+    assert terminal.screen() == ["⠋ session 3.0 s"]
+    await terminal.emit(TurnEvent.ModelRequestStarted(0))
+    terminal.view.tick()
+    assert terminal.screen() == [""]
+    terminal.now = 4
+    terminal.view.tick()
+    assert terminal.screen() == ["⠙ model 1.0 s"]
+
+
 async def test_what_takes_a_moment_needs_no_progress_line(terminal: Shown) -> None:
     await terminal.emit(started("fetch"), "tool:1")
     terminal.now = 0.1

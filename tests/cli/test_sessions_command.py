@@ -174,6 +174,22 @@ def test_control_characters_of_a_session_do_not_reach_the_screen(lash: Lash) -> 
     assert "= gone" in ran.out
 
 
+def test_a_turn_that_was_handed_on_is_shown_as_one_and_the_session_goes_on_behind_it(lash: Lash) -> None:
+    on = block('n = 1\ncall continue_as { task: "Count on.", seed: { n: n } }')
+    ran = lash.ask(on, block("submit n + 1"), prompt="Count.", also=("--name", "it"))
+    assert (ran.code, ran.out) == (0, "2\n")
+    assert "goes on in a new session" in ran.err
+    assert lash.ask(block("submit n + 2"), prompt="More.", also=("--session", "it")).out == "3\n"
+    shown = lash("sessions", "show", "it").out.splitlines()
+    assert shown[2] == "300 tokens in, 60 out"
+    assert shown[4:] == [
+        *("turn 1  submitted", "> Count.", "  2 programs, 1 call", "= 2", ""),
+        *("turn 2  submitted", "> More.", "  1 program, 0 calls", "= 3"),
+    ]
+    (row,) = lash("sessions", "list", "--json").json
+    assert row["turns"] == 2
+
+
 # --- resume ------------------------------------------------------------------------------------------
 
 
@@ -296,6 +312,16 @@ def test_a_fork_can_begin_from_a_turn_id_and_from_the_start(lash: Lash) -> None:
     by_id = lash("sessions", "fork", "it", "--turn", turn, "--json").json
     start = lash("sessions", "fork", "it", "--turn", "0", "--json").json
     assert (by_id["turns"], start["turns"], start["first_message"]) == (1, 0, None)
+
+
+def test_a_fork_behind_a_handoff_begins_from_the_session_that_finished_the_turn(lash: Lash) -> None:
+    on = block('n = n + 1\ncall continue_as { task: "Count on.", seed: { n: n } }')
+    lash.ask(block("n = 0\nsubmit n"), also=("--name", "it"))
+    lash.ask(on, block("n = n + 10\nsubmit n"), also=("--session", "it"))
+    lash.ask(block("n = n + 100\nsubmit n"), also=("--session", "it"))
+    for turn, value in (("1", "0\n"), ("2", "11\n"), ("3", "111\n")):
+        fork = lash("sessions", "fork", "it", "--turn", turn).out.strip()
+        assert lash.ask(block("submit n"), also=("--session", fork)).out == value
 
 
 def test_a_fork_has_the_context(lash: Lash) -> None:

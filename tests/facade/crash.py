@@ -466,7 +466,7 @@ async def driven_again(folder: Path, wanted: Seen, effects: Sequence[str]) -> li
         wrong.append(str(error))
     if again := before.recorded & set(ran):
         wrong.append(f"effects that were recorded ran again: {sorted(again)}")
-    if len(ran) != len(set(ran)) or before.recorded | set(ran) != set(effects):
+    if len(ran) != len(set(ran)) or {*before.recorded, *ran} != set(effects):
         wrong.append(f"other effects ran than the turn has: {sorted(ran)}")
     wrong += [
         f"{name}: wanted {getattr(wanted, name)!r}, found {getattr(found, name)!r}"

@@ -299,6 +299,21 @@ async def test_a_plugin_may_refuse_a_turn_and_nothing_is_stored() -> None:
         assert said(session) == ["Please."]
 
 
+async def test_input_that_was_queued_for_a_turn_that_a_plugin_refused_waits_for_the_next() -> None:
+    refusing = [True]
+
+    def refuse(turn: Any) -> Any:
+        return Directive.AbortTurn("closed", "We are closed.") if refusing else None
+
+    async with core_with(block("submit 1"), plugins=[static("door", before_turn=[refuse])]) as core:
+        async with core.session("one") as session:
+            await session.queue("Later.", next_turn=True)
+            assert (await session.turn("Go.")).revision is None
+            refusing.clear()
+            await session.turn("Please.")
+            assert said(session) == ["Later.", "Please."]
+
+
 async def test_what_a_hook_may_not_ask_for_is_an_error_with_its_name() -> None:
     def replaces(turn: Any) -> Any:
         return Directive.ReplaceToolArgs({})

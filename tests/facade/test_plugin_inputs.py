@@ -39,6 +39,7 @@ async def test_an_input_that_a_journal_cannot_hold_is_refused(tmp_path: Path) ->
             with pytest.raises(lash.EffectError) as refused:
                 await session.turn("Go.", plugin_inputs=[Place.input({"x": object()})])  # type: ignore[dict-item]
             assert refused.value.code == "durable_effect_live_plugin_input"
+            assert (await session.turn("Go.", plugin_inputs=[Place.input({"x": 1})])).submitted_value() == 1
 
 
 async def test_a_tool_may_change_how_far_tools_are_offered_from_the_next_step_on_and_for_good(tmp_path: Path) -> None:

@@ -25,10 +25,11 @@ from lash.plugins import (
     StaticPluginFactory,
     SurfaceContribution,
     TurnCommitted,
+    TurnHookContext,
     TurnPersisted,
 )
 from lash.runtime.sansio.llm import LlmRequest
-from lash.runtime.sansio.messages import Message, MessageSequence, Part
+from lash.runtime.sansio.messages import Message, MessageSequence, Part, PluginOrigin
 from lash.runtime.sansio.tools import ToolOutput
 from lash.runtime.turn.session import SessionPolicy
 from lash.testing.scripted import AnyStep, ScriptedProvider, reply
@@ -223,16 +224,18 @@ async def test_a_plugin_sees_and_changes_what_the_model_writes() -> None:
     assert shown == ["It is seven."]
 
 
-async def test_a_plugin_shortens_what_the_model_sees_and_the_history_stays() -> None:
-    def last_only(turn: Any, messages: MessageSequence) -> MessageSequence:
-        return messages[-1:]
+async def test_a_plugin_changes_what_the_model_sees_and_the_history_stays() -> None:
+    aside = Message("m:aside", "user", (Part("m:aside.p0", "text", "It is raining."),), PluginOrigin("weather", True))
 
-    model = ScriptedProvider([block("submit 1"), block("submit 2")])
-    async with core_of(model, plugins=[static("short", prepare_turn={1: last_only})]) as core:
+    def add(turn: TurnHookContext, messages: MessageSequence) -> MessageSequence:
+        return messages.extended([aside])
+
+    model = ScriptedProvider([block("submit 1")])
+    async with core_of(model, plugins=[static("weather", prepare_turn={1: add})]) as core:
         async with core.session("s") as session:
             await session.turn("One.")
-            await session.turn("Two.")
-            assert said(session) == ["One.", "Two."]
+            assert said(session) == ["One."]
+    assert "It is raining." in asked(model, 0)
 
 
 async def test_a_rewritten_history_is_committed_as_a_branch(tmp_path: Path) -> None:

@@ -136,3 +136,13 @@ async def test_a_changed_copy_of_a_core_shares_its_stores() -> None:
             assert (await session.turn("?")).submitted_value() == 4
         with pytest.raises(lash.ConfigError, match="colour"):
             first.replace(colour="red")
+
+
+async def test_lists_of_sessions_show_how_they_began_and_what_answers(tmp_path: Path) -> None:
+    async with core_with(block("submit 1"), block("submit 2"), **stored(tmp_path)) as core:
+        async with core.session("s") as session:
+            await session.turn("How many? " * 50)
+            await session.turn("And now?", model="other")
+        (meta,) = await core.list_sessions()
+        assert (meta.session_id, meta.model, meta.user_message_count) == ("s", "m", 2)
+        assert meta.first_user_message == ("How many? " * 50)[:200]

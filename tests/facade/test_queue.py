@@ -102,8 +102,10 @@ async def test_a_turn_that_is_driven_again_begins_with_the_input_it_took(tmp_pat
     def journal() -> JournalEffectHost:
         return JournalEffectHost(tmp_path / "journal.db", lease_s=0.1)
 
-    knobs = {"lease": lash.LeaseTimings(ttl_s=0.3, renew_s=0.1), **stored(tmp_path)}
-    async with core_with(Step([], HANG), effect_host=journal(), **knobs) as core, core.session("s") as session:
+    async with (
+        core_with(Step([], HANG), effect_host=journal(), **stored(tmp_path)) as core,
+        core.session("s") as session,
+    ):
         await session.queue("Before.", id="q-1")
         task = asyncio.ensure_future(session.turn("Go.", turn_id="t-1").result())
         await asyncio.sleep(0.1)

@@ -224,6 +224,25 @@ def test_tools_get_the_value_not_the_projection() -> None:
     assert seen == [([DATA], DATA["users"][0])] * 2
 
 
+async def test_a_host_that_keeps_projections_gets_them_as_they_are() -> None:
+    class Host:
+        keeps_projections = True
+
+        async def call(self, name: str, args: dict[str, Any]) -> Any:
+            seen.append(args)
+            return args["whole"].read()["pi"]
+
+    seen: list[dict[str, Any]] = []
+    source = JsonSource(DATA)
+    with Machine() as machine:
+        code = "submit (call t { whole: p, plain: p.pi + 1 })?"
+        outcome = await machine.run_async(code, host=Host(), projected={"p": source})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert outcome.value == 3.25
+    (args,) = seen
+    assert args["whole"] == Projected("p", source)
+    assert args["plain"] == 4.25
+
+
 def test_a_projection_that_cannot_be_read_fails_the_call() -> None:
     done = Machine().run(
         "submit call t { doc: p }",

@@ -79,6 +79,29 @@ async def test_an_empty_reply_is_an_error_of_the_provider(text: str) -> None:
         assert [error.code for error in errors] == ["empty_response"]
 
 
+async def test_serial_calls_that_wait_for_their_turn_do_not_begin_once_the_turn_is_cancelled() -> None:
+    begun = asyncio.Event()
+
+    @lash.tool(execution_mode="serial")
+    async def slow(name: str) -> None:
+        """Take for ever."""
+        begun.set()
+        await asyncio.Event().wait()
+
+    code = 'parallel { call slow { name: "a" }, call slow { name: "b" } }'
+    runtime = lash.RuntimeConfig(tool_cancel_ms=1)
+    async with core_with(block(code), tools=[slow], runtime=runtime) as core, core.session("s") as session:
+        turn = session.turn("Go.")
+        running = asyncio.ensure_future(turn.output())
+        await begun.wait()
+        turn.cancel()
+        output = await running
+        events = [one.event for one in output.activities]
+        started = [event.args for event in events if isinstance(event, lash.TurnEvent.ToolCallStarted)]
+        ended = [event.args for event in events if isinstance(event, lash.TurnEvent.ToolCallCompleted)]
+        assert started == ended == [{"name": "a"}]
+
+
 @pytest.mark.parametrize("chunk", [None, 5])
 async def test_a_program_of_a_megabyte_is_refused_by_name_and_the_turn_goes_on(chunk: int | None) -> None:
     code = "x = 1\n" * 170_000

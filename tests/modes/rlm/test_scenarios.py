@@ -1,4 +1,4 @@
-"""The shared scenarios, each played in every way, and what the runner itself promises."""
+"""The shared scenarios and our own, each played in every way, and what the runner itself promises."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from lash.testing.scenarios_run import Variant, play
 
 FILE = Path(__file__).with_name("rlm_scenarios.json")
 LOADED = load(FILE)
+OWN = load(FILE.with_name("own_scenarios.json"))
 WAYS = variants("1,3,7,whole", record_replay=True)
 
 
@@ -33,6 +34,18 @@ def test_the_scenarios_of_later_stages_are_these() -> None:
 @pytest.mark.parametrize("name", [one.id for one in LOADED.scenarios if out_of_scope(one, LOADED.defaults) is None])
 async def test_a_scenario_comes_to_what_it_expects(name: str, way: Variant) -> None:
     scenario = next(one for one in LOADED.scenarios if one.id == name)
+    assert await play(scenario, way) == []
+
+
+def test_our_own_scenarios_are_all_played() -> None:
+    assert OWN.problems == ()
+    assert [one.id for one in OWN.scenarios if out_of_scope(one, OWN.defaults) is not None] == []
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.label)
+@pytest.mark.parametrize("name", [one.id for one in OWN.scenarios])
+async def test_our_own_scenario_comes_to_what_it_expects(name: str, way: Variant) -> None:
+    scenario = next(one for one in OWN.scenarios if one.id == name)
     assert await play(scenario, way) == []
 
 
@@ -142,7 +155,7 @@ def test_a_scenario_with_every_expectation_passes(way: str, tmp_path: Path, caps
 def test_a_wrong_expectation_fails_under_its_name(
     key: str, value: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([str(written(tmp_path, changed(key, value)))]) == 1
+    assert main([str(written(tmp_path, changed(key, value))), "--chunks", "whole"]) == 1
     report = capsys.readouterr().out
     assert "FAIL  basic" in report
     assert f"[whole] turn 1: {key}: " in report

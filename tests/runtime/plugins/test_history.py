@@ -71,7 +71,7 @@ async def test_rewrites_are_piped_and_none_is_none() -> None:
     assert rewrite == HistoryRewrite((C,), "overflow")
     assert session.can_rewrite
     quiet = await opened(static("a", rewrite={1: gives(None)}))
-    assert await quiet.rewrite_history("manual", MessageSequence([A])) is None
+    assert await quiet.rewrite_history("overflow", MessageSequence([A])) is None
     assert not (await opened(static("a"))).can_rewrite
 
 

@@ -64,6 +64,15 @@ async def test_reasoning_is_heard_only_where_it_is_exposed() -> None:
     assert kinds((await hear(step, expose=True))[1]) == ["reasoning_delta", "part_done", "text_delta"]
 
 
+@pytest.mark.parametrize("streamed", [[], [delta("Help")]])
+async def test_reasoning_that_was_not_streamed_is_sent_before_the_text(streamed: list[AnyStreamEvent]) -> None:
+    step = Step(streamed, LlmResponse("Hello", (THOUGHT, Block.Text("Hello"))))
+    _, events = await hear(step, expose=True)
+    assert events[-2:] == [LlmStreamEvent.ReasoningDelta("hm", 0), LlmStreamEvent.TextDelta("Hello", 1)]
+    _, unseen = await hear(step)
+    assert "reasoning_delta" not in kinds(unseen)
+
+
 async def test_usage_is_told_only_when_it_changes() -> None:
     first, second = LlmStreamEvent.UsageUpdate(TokenUsage(1)), LlmStreamEvent.UsageUpdate(TokenUsage(1, 1))
     _, events = await hear(Step([first, first, second, second], LlmResponse("")))

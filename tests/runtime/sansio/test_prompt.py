@@ -13,15 +13,19 @@ from lash.runtime.sansio.prompt import (
     ASKING_TEXT,
     GUIDANCE_TEXT,
     INTRO_TEXT,
-    PromptTemplateEntry as Entry,
     PromptBuiltin,
     PromptContribution,
     PromptLayer,
     PromptSlot,
     PromptTemplate,
-    PromptTemplateSection as Section,
     render_prompt,
     resolve,
+)
+from lash.runtime.sansio.prompt import (
+    PromptTemplateEntry as Entry,
+)
+from lash.runtime.sansio.prompt import (
+    PromptTemplateSection as Section,
 )
 from lash.runtime.sansio.tools import ToolSpec
 from lash.runtime.sansio.values import from_json, to_json
