@@ -12,7 +12,6 @@ from pathlib import Path
 import lash
 from benchmarks.engines import check
 from benchmarks.measure import Figures
-from benchmarks.memory import pss_kib
 from benchmarks.runtime_measure import median, unwatched
 from benchmarks.runtime_stores import Committer, event_of, vm_states
 from benchmarks.runtime_turns import block
@@ -168,7 +167,7 @@ async def parked(size: int, folder: Path) -> Figures:
     """So many sessions that each had a turn and are parked: memory of each, and opening them in any order."""
     factory = SqliteSessionStoreFactory(folder, synchronous="NORMAL")
     order = random.Random(size).sample(range(size), size // 10)
-    warm_up = 10
+    warm_up = max(10, size // 5)  # what a process takes up once is not counted
 
     def answer(number: int) -> str:
         return block(f"x = {number - warm_up}\nsubmit x" if number < size + warm_up else "submit x + 1")
@@ -197,11 +196,17 @@ async def parked(size: int, folder: Path) -> Figures:
     return {"parked": memory, "park": each, "resume": median(opened)}
 
 
+def anonymous_kib() -> float:
+    """Memory of this process that no file stands behind (Linux): what is shared with others would move with them."""
+    with open("/proc/self/smaps_rollup", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("Anonymous:"))
+
+
 def settled_kib(core: lash.LashCore) -> float:
     """Memory of this process after a collection, with no session open."""
     check(core.stats().open_sessions, 0)
     gc.collect()
-    return pss_kib()
+    return anonymous_kib()
 
 
 async def idle(size: int, folder: Path) -> Figures:
@@ -216,10 +221,10 @@ async def idle(size: int, folder: Path) -> Figures:
         sessions = [await core.session(f"session {number}") for number in range(2)]
         check((await sessions[0].turn("Go.")).submitted_value(), 1)
         gc.collect()
-        before = pss_kib()
+        before = anonymous_kib()
         sessions += [await core.session(f"session {number}") for number in range(2, size)]
         gc.collect()
-        each = (pss_kib() - before) * 1024 / (size - 2)
+        each = (anonymous_kib() - before) * 1024 / (size - 2)
         check((await sessions[-1].turn("Go.")).submitted_value(), 1)
         check(core.stats().open_sessions, size)
     return {"idle": each}

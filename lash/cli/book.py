@@ -19,9 +19,8 @@ from lash.cli.exits import CliError
 from lash.cli.home import Home
 from lash.cli.naming import RECENT, nearest, new_name
 from lash.durability import JournalEffectHost
-from lash.host.stores.session import SessionStore
 from lash.host.system import SystemClock
-from lash.persistence import SessionMeta, SessionRelation
+from lash.persistence import RuntimePersistence, SessionMeta, SessionRelation
 from lash.runtime.sansio.values import JsonValue
 from lash.runtime.seams.persistence import PersistedSessionRead, SessionStoreCreateRequest
 
@@ -57,6 +56,12 @@ class Known:
     def context(self) -> Context | None:
         """What `--context` gave it."""
         return Context.of_json(self._own().get("context"))
+
+    @property
+    def turns(self) -> int:
+        """How many turns it has."""
+        turns = self._own().get("turns")
+        return turns if isinstance(turns, int) else self.meta.user_message_count
 
     @property
     def leaf(self) -> str:
@@ -160,32 +165,38 @@ class SessionBook:
             raise CliError(f"--name {wanted!r}: session {taken.id} has this name; go on in it with --session")
         return wanted
 
-    async def note(self, known: Known, *, own: dict[str, JsonValue] | None = None, **changes: Any) -> Known:
-        """Write what is new about a session."""
-        changed = Known(replace(known.meta, **changes)).with_own(**(own or {}))
+    async def note(self, known: Known, *, own: dict[str, JsonValue], **changes: Any) -> Known:
+        """Write what is new about a session; what turns have written into its record meanwhile stays."""
         store = await self.store(known)
-        await store.save_session_meta(changed.meta)
-        await store.aclose()
+        try:
+            current = await store.load_session_meta() or known.meta
+            changed = Known(replace(current, **changes)).with_own(**own)
+            await store.save_session_meta(changed.meta)
+        finally:
+            await store.aclose()
         return changed
 
-    async def used(self, known: Known, *, context: Context | None, result: TurnResult[Any], first: str) -> Known:
+    async def used(self, known: Known, *, context: Context | None, result: TurnResult[Any]) -> Known:
         """Note that a turn was run, and in which session it ended: another one where it was handed on."""
-        own: dict[str, JsonValue] = {"used_ms": self._clock.now_ms(), "leaf": result.session_id}
+        own: dict[str, JsonValue] = {
+            "used_ms": self._clock.now_ms(),
+            "leaf": result.session_id,
+            "turns": result.turn_index,
+        }
         if context is not None:
             own["context"] = context.to_json()
-        first = known.meta.first_user_message or first
-        return await self.note(known, own=own, user_message_count=result.turn_index, first_user_message=first)
+        return await self.note(known, own=own)
 
-    async def store(self, known: Known) -> SessionStore:
+    async def store(self, known: Known) -> RuntimePersistence:
         """A session's store. Raises CliError where the session has gone meanwhile."""
         store = await self.stores.find_store(known.id)
         if store is None:
             raise CliError(f"session {known.id} was deleted meanwhile")
         return store
 
-    async def links(self, known: Known) -> AsyncGenerator[tuple[SessionStore, PersistedSessionRead]]:
+    async def links(self, known: Known) -> AsyncGenerator[tuple[RuntimePersistence, PersistedSessionRead]]:
         """The session and those that it was handed on to, in order, each as it was committed last; none before."""
-        store: SessionStore | None = await self.store(known)
+        store: RuntimePersistence | None = await self.store(known)
         while store is not None:
             following = None
             try:

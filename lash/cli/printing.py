@@ -313,8 +313,7 @@ class _Run:
             if timer is not None:
                 timer.cancel()
         if place.book is not None and place.known is not None:
-            first = self._given.prompt or ""
-            place.known = await place.book.used(place.known, context=place.context, result=result, first=first)
+            place.known = await place.book.used(place.known, context=place.context, result=result)
         self._view.finish()
         name = place.known.name if place.known is not None else None
         self._answers.result(result, shown=self._view.last_prose if self._one_screen else "", session_name=name)

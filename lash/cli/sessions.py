@@ -91,18 +91,16 @@ def fork(session: str, *, turn: str | None, name: str | None, as_json: bool) -> 
         except UnknownTurn as error:
             raise CliError(f"session {source.name} has no turn {turn or ''} to fork".replace("  ", " ")) from error
         made = await book.find(made_id)
-        own: dict[str, JsonValue] = {"used_ms": int(time.time() * 1000)}
+        turns = _turn_of(made.forked_from)
+        own: dict[str, JsonValue] = {"used_ms": int(time.time() * 1000), "turns": turns}
         if source.context is not None:
             own["context"] = source.context.to_json()
-        origin = made.forked_from
-        turns = origin.get("turn_index") if isinstance(origin, dict) else None
         return await book.note(
             made,
             own=own,
             name=chosen,
             cwd=os.getcwd(),
             first_user_message=source.meta.first_user_message if turns else None,
-            user_message_count=turns if isinstance(turns, int) else 0,
         )
 
     made = _with_book(work)
@@ -111,6 +109,12 @@ def fork(session: str, *, turn: str | None, name: str | None, as_json: bool) -> 
     else:
         click.echo(made.id)
         click.echo(f"session {made.name}; go on in it with: lash sessions resume {made.id[:8]} PROMPT", err=True)
+
+
+def _turn_of(origin: JsonValue) -> int:
+    """The turn from which a fork begins."""
+    turn = origin.get("turn_index") if isinstance(origin, dict) else None
+    return turn if isinstance(turn, int) else 0
 
 
 def _with_book(work: Callable[[SessionBook], Coroutine[Any, Any, T]]) -> T:
@@ -134,7 +138,7 @@ def _row(known: Known, state: str) -> dict[str, Any]:
         "name": known.name,
         "created_ms": meta.created_ms,
         "used_ms": known.used_ms,
-        "turns": meta.user_message_count,
+        "turns": known.turns,
         "model": meta.model,
         "mode": "rlm",
         "state": state,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
@@ -16,6 +17,7 @@ from lash.runtime.sansio.values import JsonValue, to_json
 from lash.testing.cases import equal
 from lash.testing.scenarios_format import Expect, OutcomeCheck, PromptCheck, StepCheck
 from lash.testing.scenarios_seen import Seen
+from lash.testing.scripted import ScriptExhausted
 
 
 def differences(expect: Expect, seen: Seen) -> list[str]:
@@ -23,12 +25,19 @@ def differences(expect: Expect, seen: Seen) -> list[str]:
     found: list[str] = []
     given = expect.model_fields_set
     if isinstance(seen.raised, BaseException) and (expect.outcome is None or expect.outcome.raises is None):
-        found.append(f"it raised {type(seen.raised).__name__}: {seen.raised}")
+        found.append(f"it raised {error_text(seen.raised)}")
     for key in (key for key in _CHECKS if key in given):
         found += [f"{key}: {difference}" for difference in _CHECKS[key](expect, seen)]
     if "model_calls" not in given and seen.replies_left and not found:
         found.append(f"{seen.replies_left} replies of the scenario were not asked for")
     return found
+
+
+def error_text(error: BaseException) -> str:
+    """What an exception says; where in the code it was raised if that is not one of lash's own."""
+    if isinstance(error, LashError | ScriptExhausted):
+        return f"{type(error).__name__}: {error}"
+    return "".join(traceback.format_exception(error)).rstrip()
 
 
 # --- the end of the turn ---------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from lash.runtime.sansio.activity import TurnActivity, TurnEvent
 from lash.runtime.sansio.values import JsonValue, to_json
+from lash.testing.scenarios_expect import error_text
 from lash.testing.scenarios_seen import Seen
 
 TIMES = frozenset({"duration_ms", "timestamp_ms"})
@@ -20,7 +21,7 @@ TIMES = frozenset({"duration_ms", "timestamp_ms"})
 def replay_differences(seen: Seen, again: Seen) -> list[str]:
     """What is not the same, the first difference of each kind."""
     if again.raised is not None:
-        return [f"it raised {type(again.raised).__name__}: {again.raised}"]
+        return [f"it raised {error_text(again.raised)}"]
     found = [f"the tool {name!r} was called with {args}" for name, args in again.tool_calls]
     one, other = _told(seen), _told(again)
     for key, wanted in one.items():

@@ -198,7 +198,7 @@ class _Life:
         self._model.begin_turn(turn.model, self.options.stream)
         self._tools.called.clear()
         result: TurnResult[Any] | None = None
-        raised: LashError | ScriptExhausted | None = None
+        raised: BaseException | None = None
         turn_id = f"turn-{number}"
         projected = _bindings(turn.projected)
         try:
@@ -210,7 +210,7 @@ class _Life:
                 cancel=token,
                 **_termination(self.options),
             )
-        except (LashError, ScriptExhausted) as error:
+        except (Exception, ScriptExhausted) as error:  # whatever a turn raises is what the scenario came to
             raised = error
         chain = await self._stored_chain()
         steps = [

@@ -21,6 +21,7 @@ from lash.runtime.errors import (
     SessionBusyError,
     SessionError,
     StoreCommitFailed,
+    StoreError,
     TurnError,
 )
 from lash.runtime.plugins.contract import SessionConfigChanged, SessionRestored, TurnCommitted, TurnPersisted
@@ -959,7 +960,8 @@ class OpenSession:
     async def _leased(self, until: float) -> AsyncGenerator[LeaseFence]:
         """Hold the session in the store; renewed while the turn runs, given back after it.
 
-        SessionBusyError where somebody else still holds it at `until`.
+        SessionBusyError where somebody else still holds it at `until`, SessionError (session_execution_lease_lost)
+        where somebody else took it before the turn was over.
         """
         services = self._services
         ttl_ms = int(services.lease.ttl_s * 1000)
@@ -974,9 +976,19 @@ class OpenSession:
                 retryable=True,
             )
         fence = claim.lease.fence
-        renewing = asyncio.create_task(self._renew(fence, ttl_ms, asyncio.current_task()))
+        turn, lost = asyncio.current_task(), asyncio.Event()
+        assert turn is not None
+        renewing = asyncio.create_task(self._renew(fence, ttl_ms, turn, lost))
         try:
             yield fence
+        except asyncio.CancelledError:
+            if lost.is_set() and not turn.uncancel():
+                raise SessionError(
+                    "session_execution_lease_lost",
+                    f"session {self.session_id!r} was taken over while its turn ran; nothing of the turn is stored",
+                    retryable=True,
+                ) from None
+            raise
         finally:
             renewing.cancel()
             await to_its_end(self._release(fence, renewing))
@@ -996,16 +1008,20 @@ class OpenSession:
         await asyncio.wait([renewing])
         await self._store.release_lease(fence)
 
-    async def _renew(self, fence: LeaseFence, ttl_ms: int, turn: asyncio.Task[Any] | None) -> None:
+    async def _renew(self, fence: LeaseFence, ttl_ms: int, turn: asyncio.Task[Any], lost: asyncio.Event) -> None:
+        """Keep the lease; give the turn up where somebody else has it."""
         while True:
             await self._services.clock.sleep(self._services.lease.renew_s)
             try:
                 await self._store.renew_lease(fence, ttl_ms)
             except LeaseNotHeld:
                 _log.error("session %s: its lease was lost; the turn is given up", self.session_id)
-                if turn is not None:
-                    turn.cancel()
+                lost.set()
+                turn.cancel()
                 return
+            except StoreError as error:
+                # The lease lasts for two more tries.
+                _log.warning("session %s: its lease could not be renewed: %s", self.session_id, error)
 
 
 def _after(meta: SessionMeta | None, made: Sequence[SessionEventRecord], model: str) -> SessionMeta | None:

@@ -182,7 +182,7 @@ def test_one_ctrl_c_cancels_and_commits(lash: Lash) -> None:
     with running(lash, "-p", "Go.", "--provider", script, until=here) as process:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
-    assert (process.returncode, out) == (130, b"")
+    assert (process.returncode, out) == (130, b""), err.decode()
     assert "cancelling; Ctrl+C again ends at once" in err.decode()
     assert lash("sessions", "show", "last", "--json").json["turns"][0]["ended"] == "cancelled"
 

@@ -24,7 +24,8 @@ from tests.facade.crash import (
     undisturbed,
     world,
 )
-from tests.facade.support import said
+from tests.facade.crash_parked import park_and_open
+from tests.facade.support import said, stored
 
 
 class Album:
@@ -170,3 +171,9 @@ async def test_nothing_is_stored_for_a_session_while_a_turn_of_it_is_unfinished(
         assert (await place.session.resume_turn()).revision == 1
         assert [one.state for one in await place.session.queued()] == ["deferred_next_turn"]
         await place.session.configure(lash.SessionSpec.new(max_turns=9))
+
+
+async def test_hundreds_of_parked_sessions_open_in_any_order(tmp_path: Path) -> None:
+    # `python -m tests.facade.crash_parked` does it with ten thousand, and measures.
+    assert await park_and_open(300)
+    assert await park_and_open(40, **stored(tmp_path))

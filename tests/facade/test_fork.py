@@ -28,6 +28,34 @@ async def test_a_fork_goes_on_from_the_variables_of_its_turn(tmp_path: Path) -> 
         assert said(session) == ["One.", "Two.", "Three.", "Four."]
 
 
+async def test_at_every_turn_of_a_long_session_with_branches_a_fork_is_what_the_turn_left(tmp_path: Path) -> None:
+    turns, names = 40, ["s", "left", "right"]
+    left: dict[tuple[str, int], tuple[list[str], object]] = {}
+
+    def keeps(request: object) -> str:
+        return block("xs = push(xs, [len(xs), len(history)])\nsubmit xs")
+
+    knobs = {"runtime": lash.RuntimeConfig(keep_checkpoints=None), **stored(tmp_path)}
+    async with core_with(*[keeps] * 200, **knobs) as core:
+        async with core.session("s", globals={"xs": []}) as session:
+            for number in range(1, turns + 1):
+                value = (await session.turn(f"Turn {number}.", turn_id=f"t-{number}")).submitted_value()
+                left["s", number] = (said(session), value)
+        for name, start in (("left", 20), ("right", 31)):
+            async with core.session(await core.fork_session("s", turn=start, new_session_id=name)) as branch:
+                for number in range(start + 1, start + 6):
+                    value = (await branch.turn(f"{name} {number}.")).submitted_value()
+                    left[name, number] = (said(branch), value)
+        assert set(names) == {name for name, _ in left}
+        for (name, number), (texts, value) in left.items():
+            made = await core.fork_session(name, turn=number)
+            async with core.session(made) as twin:
+                assert said(twin) == texts
+                found = (await twin.turn("And?")).submitted_value()
+                assert isinstance(found, list)
+                assert found[:-1] == value
+
+
 async def test_every_kept_turn_can_be_forked_and_an_older_one_says_which_is_the_oldest(tmp_path: Path) -> None:
     turns = 12
     steps = [block(f"x = {n}\nsubmit x") for n in range(1, turns + 1)] + [block("submit x")] * 4

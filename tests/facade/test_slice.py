@@ -21,6 +21,7 @@ from lash.host.effects.journal import JournalEffectHost
 from lash.host.stores.attachments import FileAttachmentStore
 from lash.host.stores.sqlite import SqliteSessionStoreFactory
 from lash.host.system import RandomIds, SystemClock
+from lash.testing.activities import ActivityLaws, check_activities
 from lash.testing.scripted import HANG, AnyStep, ScriptedProvider, Step, reply
 
 
@@ -108,6 +109,7 @@ async def test_activities_are_numbered_and_come_before_the_result() -> None:
         turn = session.turn("Go.", sink=Sink())
         iterated = [activity async for activity in turn]
         await turn
+    check_activities(seen)
     assert iterated == seen
     assert [activity.seq for activity in seen] == list(range(1, len(seen) + 1))
     names = [type(activity.event).__name__ for activity in seen]
@@ -145,11 +147,13 @@ async def test_a_cancelled_turn_is_committed_as_cancelled_and_its_block_rolled_b
     steps = [block("x = 1\nprint x"), block("x = 2\ncall wait {}"), block("submit x")]
     async with core_with(*steps, tools=[wait], runtime=lash.RuntimeConfig(tool_cancel_ms=1)) as core:
         async with core.session("one") as session:
-            turn = session.turn("Go.")
+            laws = ActivityLaws()
+            turn = session.turn("Go.", sink=laws)
             task = asyncio.ensure_future(turn.result())
             await asked.wait()
             turn.cancel("enough")
             result = await task
+            laws.check()
             assert result.outcome == TurnOutcome.Stopped(TurnStop.Cancelled("enough"))
             assert result.revision == 1
             assert (await session.turn("And?")).submitted_value() == 1
@@ -221,6 +225,8 @@ async def test_a_turn_under_a_journal_repeats_nothing_that_was_recorded(tmp_path
     ):
         again = await session.run("Go.", turn_id="t-1")
     await host.aclose()
+    check_activities(first.activities)
+    check_activities(again.activities)
     assert calls == ["a", "b"]
     assert again.result.submitted_value() == first.result.submitted_value() == [1, 2]
 
