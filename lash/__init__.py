@@ -55,8 +55,8 @@ if TYPE_CHECKING:
     from lash.runtime.tools.result import ToolError, ToolResult
     from lash.runtime.turn.activities import BufferedSink, TurnActivitySink
     from lash.runtime.turn.inputs import ImageBlob, ImageRef, InputItem, InvalidInput, Text, TurnInput
+    from lash.runtime.turn.lane import LeaseTimings
     from lash.runtime.turn.result import TurnOutput, TurnResult
-    from lash.runtime.turn.session import LeaseTimings
     from lash.sessions import LashSession, ParkedSession, SessionOpener
     from lash.specs import SessionSpec
     from lash.turns import Turn
@@ -89,7 +89,7 @@ _WHERE = {
     "lash.runtime.turn.activities": "BufferedSink TurnActivitySink",
     "lash.runtime.turn.inputs": "ImageBlob ImageRef InputItem InvalidInput Text TurnInput",
     "lash.runtime.turn.result": "TurnOutput TurnResult",
-    "lash.runtime.turn.session": "LeaseTimings",
+    "lash.runtime.turn.lane": "LeaseTimings",
     "lash.sessions": "LashSession ParkedSession SessionOpener",
     "lash.specs": "SessionSpec",
     "lash.turns": "Turn",

@@ -47,9 +47,11 @@ from lash.runtime.tools.attempts import ToolLimits
 from lash.runtime.tools.decorator import as_providers
 from lash.runtime.tools.registry import ToolRegistry
 from lash.runtime.tools.threads import ToolThreads
+from lash.runtime.turn.lane import LeaseTimings
 from lash.runtime.turn.mode import ModeFactory
 from lash.runtime.turn.plugins import SessionPlugins
-from lash.runtime.turn.session import LeaseTimings, OpenSession, SessionPolicy, SessionServices
+from lash.runtime.turn.session import OpenSession
+from lash.runtime.turn.settings import SessionParts, SessionPolicy, SessionServices
 from lash.sessions import OWN_FIELDS, LashSession, ParkedSession, SessionOpener
 from lash.specs import SessionSpec, overlay, resolve_policy
 from lash.specs import prompt_layer as make_layer
@@ -378,17 +380,17 @@ class LashCore:
                 self._plugin_host, PluginSessionContext(session_id, chosen), half, registry, bindings
             )
             layers = tuple(one for one in (combined.prompt_layer, layer) if one is not UNSET and one is not None)
-            session = OpenSession(
+            parts = SessionParts(
                 session_id,
                 store,
                 half,
                 registry,
                 plugins,
                 self._services,
-                policy,
                 layers,
                 ApprovalDesk(approve or self._approve),
             )
+            session = OpenSession(parts, policy)
         except BaseException:
             await store.aclose()
             await self._unmake(made)

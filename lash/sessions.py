@@ -22,7 +22,8 @@ from lash.runtime.turn.activities import ActivityStream
 from lash.runtime.turn.handoff import joined
 from lash.runtime.turn.inputs import InputItem, TurnInput, input_of
 from lash.runtime.turn.result import TurnOutput, TurnResult
-from lash.runtime.turn.session import OpenSession, SessionPolicy, TurnRequest
+from lash.runtime.turn.session import OpenSession
+from lash.runtime.turn.settings import SessionPolicy, TurnRequest
 from lash.runtime.usage import Ledger, SessionUsageReport
 from lash.specs import SessionSpec, overlay, prompt_layer
 from lash.turn_knobs import TURN_KNOBS, LiveKnobs, TurnKnobs

@@ -11,7 +11,7 @@ from lash.runtime.errors import ConfigError
 from lash.runtime.providers.handle import ProviderHandle
 from lash.runtime.providers.models import ModelCatalog
 from lash.runtime.sansio.prompt import PromptContribution, PromptLayer, PromptSlot, PromptTemplate
-from lash.runtime.turn.session import SessionPolicy
+from lash.runtime.turn.settings import SessionPolicy
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,7 +224,7 @@ class _JournalController:
         if key not in self._undelivered and self._undelivered:
             await self._wait_until(lambda: not self._undelivered, key)
         while True:
-            claim = await self._database.transact(lambda connection: self._claim(connection, key, digest, token))
+            claim = await self._asked(key, digest, token)
             if claim != "busy":
                 break
             await self._clock.sleep(BUSY_POLL_S)
@@ -234,6 +234,19 @@ class _JournalController:
         if isinstance(claim, EffectError):
             raise claim
         return claim
+
+    async def _asked(self, key: str, digest: str, token: str) -> EffectOutcome | EffectError | Literal["busy", "mine"]:
+        """What the journal has of an effect; see `_claim`."""
+        work = self._database.transact(lambda connection: self._claim(connection, key, digest, token))
+        claiming = asyncio.ensure_future(work)
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            # Else whoever drives the turn again would wait for an effect that nobody runs.
+            await asyncio.wait([claiming])
+            if not claiming.cancelled() and claiming.exception() is None and claiming.result() == "mine":
+                await asyncio.shield(self._give_up(key, token))
+            raise
 
     def _claim(
         self, connection: sqlite3.Connection, key: str, digest: str, token: str

@@ -82,11 +82,12 @@ class LiveView:
         with self._lock:
             self._waiting[START] = _Waiting(label, self._seconds())
 
-    def note(self, text: str) -> None:
-        """A line of status."""
+    def note(self, text: str, *, whole: bool = False) -> None:
+        """A line of status, cut to the screen unless all of it is needed."""
         with self._lock:
             if self._detail != "quiet":
-                self._row(self._screen.dim(one_line(self._screen.signs(text), self._screen.width)))
+                text = self._screen.signs(text)
+                self._row(self._screen.dim(clean(text) if whole else one_line(text, self._screen.width)))
 
     def warn(self, text: str) -> None:
         """Something that is said whatever the detail, line by line and whole."""

@@ -154,6 +154,8 @@ class _Run:
             own_output(), options.output, lambda: self._token.cancel("nobody reads the standard output")
         )
         self._one_screen = screen.is_terminal and self._answers.is_terminal and not options.quiet
+        self._running: asyncio.Future[TurnResult[Any]] | None = None
+        self._active = False
         self._interrupts = 0
         self._timed_out = False
 
@@ -165,7 +167,7 @@ class _Run:
             except LashError as error:
                 self._view.finish()
                 self._answers.failed(error)
-                self._view.warn(f"lash: {error.message} [{error.code}]{_way_on(error)}")
+                self._view.warn(f"lash: {error.message} [{error.code}]{_way_on(error, self._options.session)}")
                 return exit_of_error(error)
             finally:
                 self._view.finish()
@@ -237,7 +239,7 @@ class _Run:
         chosen = choose(flags, os.environ, stored)
         if chosen.handle.kind == "files":
             folder = chosen.handle.to_spec().get("dir")
-            self._view.note(f"requests come as {folder}/request-N.json; write each answer into reply-N.txt beside it")
+            self._view.note(f"answer {folder}/request-N.json in reply-N.txt beside it", whole=True)
         return chosen
 
     def _trace(self) -> dict[str, Any]:
@@ -307,8 +309,13 @@ class _Run:
         began = time.monotonic()
         timeout = self._options.timeout
         timer = None if timeout is None else asyncio.get_running_loop().call_later(timeout, self._overdue)
+        self._running, self._active = asyncio.ensure_future(turn.result()), False
         try:
-            result = await turn
+            result = await self._running
+        except asyncio.CancelledError:
+            if not self._token.cancelled:
+                raise
+            raise CliError(f"cancelled before the turn began ({self._token.reason})", self._gave_up()) from None
         finally:
             if timer is not None:
                 timer.cancel()
@@ -324,6 +331,7 @@ class _Run:
 
     async def emit(self, activity: TurnActivity) -> None:
         """Take one activity."""
+        self._active = True
         self._answers.activity(activity)
         await self._view.emit(activity)
 
@@ -353,11 +361,20 @@ class _Run:
 
     def _cancel(self) -> None:
         self._view.note("cancelling; Ctrl+C again ends at once")
-        self._token.cancel("interrupted")
+        self._stop("interrupted")
 
     def _overdue(self) -> None:
         self._timed_out = True
-        self._token.cancel(f"timeout after {self._options.timeout:g} s")
+        self._stop(f"timeout after {self._options.timeout:g} s")
+
+    def _stop(self, reason: str) -> None:
+        """Ask the turn to stop; one that still waits for its session is given up, as there is nothing to commit."""
+        self._token.cancel(reason)
+        if self._running is not None and not self._active:
+            self._running.cancel()
+
+    def _gave_up(self) -> Exit:
+        return Exit.LIMIT if self._timed_out else Exit.CANCELLED
 
 
 def _summary(result: TurnResult[Any], known: Known | None, seconds: float) -> str:
@@ -370,10 +387,12 @@ def _summary(result: TurnResult[Any], known: Known | None, seconds: float) -> st
     return " · ".join(parts)
 
 
-def _way_on(error: LashError) -> str:
+def _way_on(error: LashError, session: str | None) -> str:
     """What to do about a session that cannot be had."""
     if not isinstance(error, SessionBusyError):
         return ""
     if error.code == "turn_suspended":
-        return "; `lash sessions resume` drives it on"
-    return "; --wait S waits for it (a process that was killed holds its session for up to half a minute)"
+        return f"; `lash sessions resume {session}` drives it on"
+    return (
+        f"; another process runs a turn on {session}, or was killed less than half a minute ago: --wait S waits for it"
+    )

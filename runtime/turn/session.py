@@ -7,12 +7,10 @@ that raises, or whose process dies, leaves graph, variables and ledger as the la
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from lash.runtime.errors import (
     HeadRevisionConflict,
@@ -21,214 +19,63 @@ from lash.runtime.errors import (
     SessionBusyError,
     SessionError,
     StoreCommitFailed,
-    StoreError,
     TurnError,
 )
 from lash.runtime.plugins.contract import SessionConfigChanged, SessionRestored, TurnCommitted, TurnPersisted
-from lash.runtime.providers.handle import ProviderHandle
-from lash.runtime.sansio.activity import TurnEvent
-from lash.runtime.sansio.config import TurnMachineConfig
-from lash.runtime.sansio.effects import SurfaceUpdate
-from lash.runtime.sansio.machine import TurnMachine
-from lash.runtime.sansio.messages import Message, MessageSequence, Part, SessionEvent, SessionEventRecord
-from lash.runtime.sansio.outcome import AnyTurnStop, TurnFinish, TurnIssue, TurnOutcome, TurnStop, ended_as
-from lash.runtime.sansio.prompt import PromptContribution, PromptLayer, render_prompt, resolve
+from lash.runtime.sansio.messages import SessionEvent, SessionEventRecord
+from lash.runtime.sansio.outcome import AnyTurnStop, TurnIssue, TurnOutcome, TurnStop, ended_as
 from lash.runtime.sansio.usage import TokenLedgerEntry, TokenUsage
-from lash.runtime.sansio.values import JsonValue, from_json, to_json
-from lash.runtime.seams.attachments import AttachmentStore
-from lash.runtime.seams.clock import Clock, IdSource
-from lash.runtime.seams.effects import (
-    EffectController,
-    EffectEnvelope,
-    EffectHost,
-    EffectInvocation,
-    ExecutionScope,
-    TurnJournal,
-    UnfinishedTurn,
-)
+from lash.runtime.sansio.values import JsonValue
+from lash.runtime.seams.effects import ExecutionScope, TurnJournal, UnfinishedTurn
 from lash.runtime.seams.persistence import (
     BlobRef,
     Boundary,
     HydratedCheckpoint,
-    InputClaim,
-    LeaseClaim,
     LeaseFence,
-    LeaseOwner,
     PendingInput,
     PendingInputDraft,
     PersistedCheckpoint,
     PersistedSessionConfig,
     RuntimeCommit,
-    RuntimePersistence,
     SessionMeta,
     SessionNode,
     SessionRelation,
-    SessionStoreFactory,
     TurnCommitStamp,
 )
-from lash.runtime.session.again import committed_already, is_committed, state_before
+from lash.runtime.session.again import is_committed, state_before
 from lash.runtime.session.commit import commit_hash, resume_safe
 from lash.runtime.session.graph import SessionGraph
-from lash.runtime.session.view import SessionReadView, conversation
-from lash.runtime.tools.approvals import ApprovalDesk, ApproveCallback
-from lash.runtime.tools.attempts import ToolLimits
+from lash.runtime.session.view import SessionReadView
 from lash.runtime.tools.cancel import CancelToken
-from lash.runtime.tools.dispatch import ToolDispatcher
-from lash.runtime.tools.registry import ToolRegistry
-from lash.runtime.tools.surface import ToolSurface
-from lash.runtime.tools.threads import ToolThreads
 from lash.runtime.turn.activities import ActivityStream
-from lash.runtime.turn.driver import TurnDriver
-from lash.runtime.turn.effects import Watched, carry_out
 from lash.runtime.turn.handoff import store_successor
-from lash.runtime.turn.inputs import (
-    InvalidInput,
-    SessionAttachments,
-    TurnInput,
-    input_json,
-    user_message,
-    with_stored_images,
-)
-from lash.runtime.turn.mode import ModeSession, SurfaceInput, TurnSetup
-from lash.runtime.turn.plugins import SessionPlugins
-from lash.runtime.turn.queued import HeardInput, QueuedInputs
+from lash.runtime.turn.inputs import InvalidInput, SessionAttachments, TurnInput, input_json, with_stored_images
+from lash.runtime.turn.lane import SessionLane, to_its_end
+from lash.runtime.turn.mode import TurnSetup
 from lash.runtime.turn.result import AssistantOutput, Execution, TurnResult
-from lash.runtime.turn.tool_services import TurnToolServices
+from lash.runtime.turn.run import TurnEnd, TurnFrame, TurnRefused, TurnRun
+from lash.runtime.turn.settings import SessionParts, SessionPolicy, TurnRequest
 from lash.runtime.turn.trace_turn import TurnTrace, place_of, session_started
-from lash.runtime.turn.tracer import Tracer
-from lash.runtime.turn.turn_plugins import Prepared, TurnPlugins, recorded_inputs
+from lash.runtime.turn.turn_plugins import recorded_inputs
 from lash.runtime.usage import TURN
 
 _log = logging.getLogger("lash.session")
 
-T = TypeVar("T")
-
-PREPARE_EFFECT = "0"
-"""The id of the effect before the first of the turn machine's."""
-
-FINALIZE_EFFECT = "end"
-"""The id of the effect after its last."""
-
 LONGEST_FIRST_MESSAGE = 200
 """Characters of a session's first message that lists of sessions are given."""
-
-BUSY_POLL_S = 0.05
-"""How often a turn that waits for another one looks again."""
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseTimings:
-    """How long a session is held and how often that is renewed; ValueError where it would lapse between."""
-
-    ttl_s: float = 30.0
-    renew_s: float = 10.0
-
-    def __post_init__(self) -> None:
-        if self.ttl_s < 3 * self.renew_s * (1 - 1e-9):  # 0.3 s are three times 0.1 s
-            raise ValueError(f"a lease of {self.ttl_s:g} s has to be renewed every {self.ttl_s / 3:g} s at least")
-
-
-@dataclass(frozen=True, slots=True)
-class SessionServices:
-    """What every session of a core shares."""
-
-    effects: EffectHost
-    stores: SessionStoreFactory
-    attachments: AttachmentStore
-    clock: Clock
-    ids: IdSource
-    threads: ToolThreads
-    owner: LeaseOwner
-    tracer: Tracer
-    lease: LeaseTimings = LeaseTimings()
-    tool_limits: ToolLimits = ToolLimits()  # noqa: RUF009 - frozen
-    llm_deadline_s: float | None = 3600.0
-    cancel_grace_s: float = 5.0
-    keep_checkpoints: int | None = 32
-
-
-@dataclass(frozen=True, slots=True)
-class SessionPolicy:
-    """Which model a session's turns call, and how often; `own` names what was said for this session itself.
-
-    `output_limit` is what the model can write in a reply at most, where that is known.
-    """
-
-    provider: ProviderHandle
-    model: str
-    model_variant: str | None
-    max_context_tokens: int | None
-    max_turns: int | None
-    max_turns_set: bool = False
-    own: tuple[str, ...] = ()
-    output_limit: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TurnRequest:
-    """One turn: its input, and what was given for it alone; `recorded` is what a journal keeps of the options.
-
-    `layers` are the turn's own prompt layers, `plugin_inputs` what plugins are given by their ids; `approve` and
-    `effects` stand for the session's. For `wait_if_busy` seconds the turn waits for another one to end. `trace_turn_id`
-    is its id in the trace. `queued_only` says that it takes what is queued, and does nothing where nothing is.
-    """
-
-    turn_id: str
-    input: TurnInput
-    policy: SessionPolicy
-    layers: tuple[PromptLayer, ...] = ()
-    plugin_inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    approve: ApproveCallback | None = None
-    effects: EffectController | None = None
-    wait_if_busy: float = 0.0
-    trace_turn_id: str | None = None
-    queued_only: bool = False
-    handed_on: bool = False
-    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    recorded: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
-    value_type: type[Any] | None = None
-    autonomous: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Start:
-    """What a turn begins with besides its own input, as the journal holds it."""
-
-    heard: HeardInput
-    prepared: Prepared
-
-
-@dataclass(frozen=True, slots=True)
-class _Finished:
-    """What plugins want to be kept behind a turn, as the journal holds it."""
-
-    messages: tuple[Message, ...] = ()
 
 
 class OpenSession:
     """One session, open. `turn_index` counts the turns that were committed."""
 
-    def __init__(
-        self,
-        session_id: str,
-        store: RuntimePersistence,
-        mode: ModeSession,
-        registry: ToolRegistry,
-        plugins: SessionPlugins,
-        services: SessionServices,
-        policy: SessionPolicy,
-        layers: tuple[PromptLayer, ...],
-        desk: ApprovalDesk,
-    ) -> None:
-        self.session_id = session_id
-        self.mode = mode
-        self.registry = registry
-        self.plugins = plugins
+    def __init__(self, parts: SessionParts, policy: SessionPolicy) -> None:
+        self.session_id = parts.session_id
+        self.mode = parts.mode
+        self.plugins = parts.plugins
         self.policy = policy
-        self._store = store
-        self._services = services
-        self._layers = layers
-        self._desk = desk
+        self._parts = parts
+        self._store = parts.store
+        self._services = parts.services
         self._graph = SessionGraph()
         self._path: tuple[SessionNode, ...] = ()
         self._revision: int | None = None
@@ -237,13 +84,12 @@ class OpenSession:
         self._last_prompt_usage = TokenUsage()
         self._blobs: dict[str, BlobRef] = {}
         self._successor: str | None = None
-        self._tracer = services.tracer.child(session_id=session_id)
+        self._tracer = parts.services.tracer.child(session_id=parts.session_id)
         self.turn_index = 0
-        self._lane = asyncio.Lock()
+        services = parts.services
+        self._lane = SessionLane(parts.session_id, parts.store, services.owner, services.lease, services.clock)
         self._stale = False
-        self._again = False
         self._running: tuple[str, CancelToken] | None = None
-        self._driving = False
 
     # --- opening -----------------------------------------------------------------------------------
 
@@ -322,7 +168,7 @@ class OpenSession:
     async def aclose(self) -> None:
         """Give up what the session holds in memory; its store stays, without what no turn needs any more."""
         self.cancel_running("the session was closed")
-        async with self._lane:
+        async with self._lane.quiet():
             self.mode.close()
             try:
                 await self.plugins.aclose()
@@ -342,7 +188,7 @@ class OpenSession:
         Raises SessionBusyError while a turn runs or is unfinished, StoreCommitFailed.
         """
         now = self._services.clock.monotonic()
-        async with self._in_lane(now), self._leased(now) as fence:
+        async with self._lane.hold(now) as fence:
             await self._catch_up()
             await self._check_finished()
             before, self.policy = self.policy, policy
@@ -365,7 +211,7 @@ class OpenSession:
         if action.definition.kind == "query":
             return await self.plugins.session.act(action, args)
         now = self._services.clock.monotonic()
-        async with self._in_lane(now), self._leased(now) as fence:
+        async with self._lane.hold(now) as fence:
             await self._catch_up()
             await self._check_finished()
             plugins = self.plugins.session
@@ -412,11 +258,11 @@ class OpenSession:
         StoreCommitFailed, what the effect host raises, and CancelledError; then nothing has been committed.
         """
         until = self._services.clock.monotonic() + request.wait_if_busy
-        async with self._in_lane(until), self._leased(until) as fence:
+        async with self._lane.hold(until) as fence:
             await self._catch_up()
             before = await state_before(self._store, self._graph, request.turn_id)
             self._running = request.turn_id, token
-            self._driving = False
+            run: TurnRun | None = None
             scope = ExecutionScope("turn", session_id=self.session_id, turn_id=request.turn_id)
             effects = self._services.effects
             journal = effects if isinstance(effects, TurnJournal) and request.effects is None else None
@@ -437,8 +283,12 @@ class OpenSession:
                     setup = replace(setup, turn_index=self.turn_index + 1)
                 elif journal is not None:
                     await self._note(journal, scope, request, trace)
-                self._again = before is not None
-                result = await self._run(request, setup, termination, stream, token, fence, scope, images, trace)
+                events = self._graph.active_events()
+                frame = TurnFrame(
+                    request, setup, termination, stream, token, fence, images, trace, events, again=before is not None
+                )
+                run = TurnRun(self._parts, frame)
+                result = await self._settle(frame, await run.run())
                 if before is not None:
                     await self.load()
                 if journal is not None:
@@ -456,7 +306,7 @@ class OpenSession:
                 return refused
             except BaseException as error:
                 trace.failed(error)
-                if journal is not None and not self._driving and isinstance(error, TurnError | PluginError):
+                if journal is not None and not (run and run.driving) and isinstance(error, TurnError | PluginError):
                     # It has not begun, so there is nothing that could be resumed.
                     await asyncio.shield(journal.seal_turn(scope))
                 # The mode's state may have moved on; the next use begins from the store.
@@ -466,6 +316,35 @@ class OpenSession:
                 self._running = None
                 self.plugins.ports.end()
                 self.mode.end_turn()
+
+    async def _settle(self, frame: TurnFrame, end: TurnEnd | TurnRefused | None) -> TurnResult[Any] | None:
+        """Commit a turn that came to its end; its result."""
+        request = frame.request
+        match end:
+            case None:
+                return None
+            case TurnRefused(code=code, message=message):
+                # What its hooks did to plugins is not stored; the next use begins from the store.
+                self._stale = True
+                result = self._refused(request, TurnStop.PluginAbort(code, message), TurnIssue("plugin", code, message))
+            case TurnEnd():
+                revision = await self._commit(request, end, frame.fence)
+                result = TurnResult(
+                    outcome=end.outcome,
+                    assistant_output=AssistantOutput.of(end.text),
+                    session_id=self.session_id,
+                    turn_id=request.turn_id,
+                    turn_index=self.turn_index,
+                    revision=revision,
+                    execution=Execution(self.mode.mode_id, bool(end.tool_calls), end.ran_code),
+                    usage=end.own_usage,
+                    children_usage=tuple(entry for entry in end.usage if entry.source != TURN),
+                    tool_calls=end.tool_calls,
+                    errors=tuple(frame.stream.issues),
+                    value_type=request.value_type,
+                )
+        frame.trace.ended(result.outcome)
+        return result
 
     async def _go_back(self, before: PersistedCheckpoint) -> None:
         """Be as the session was, in memory; the next use begins from the store."""
@@ -560,286 +439,13 @@ class OpenSession:
             )
         return unfinished
 
-    async def _prepare(
-        self,
-        controller: EffectController,
-        queued: QueuedInputs,
-        plugins: TurnPlugins,
-        request: TurnRequest,
-        begin: Callable[[HeardInput], Sequence[SessionEventRecord]],
-        iteration: int,
-        token: CancelToken,
-    ) -> _Start:
-        """What waited for a turn to begin, and what plugins make of it with what the turn `begin`s with then.
-
-        It is an effect, so that a turn that is driven again begins with the same.
-        """
-
-        async def work() -> JsonValue:
-            if self._again:
-                raise committed_already(request.turn_id)
-            heard = await queued.take(None)
-            if request.queued_only and not heard.input_ids:
-                return to_json(_Start(heard, Prepared()))
-            return to_json(_Start(heard, await plugins.prepare(conversation(begin(heard)), token)))
-
-        inputs = recorded_inputs(request.plugin_inputs, controller.durability)
-        command: dict[str, JsonValue] = {"plugin_inputs": inputs} if inputs else {}
-        invocation = EffectInvocation(
-            self.session_id, request.turn_id, self.turn_index + 1, iteration, PREPARE_EFFECT, "prepare_turn"
-        )
-        envelope = EffectEnvelope(invocation, {"kind": "prepare_turn", **command})
-        outcome = await carry_out(controller, envelope, work, plugins.state)
-        start = from_json(_Start, outcome.value)
-        if outcome.replayed and start.heard.input_ids:
-            await queued.take_again(None, start.heard.input_ids)
-        return start
-
-    async def _finish(
-        self, controller: EffectController, plugins: TurnPlugins, request: TurnRequest, machine: TurnMachine
-    ) -> tuple[Message, ...]:
-        """What plugins want to be kept behind the turn; an effect where one of them has a hook."""
-        outcome = machine.outcome
-        assert outcome is not None
-
-        async def work() -> JsonValue:
-            return to_json(_Finished(await plugins.finish(outcome, machine.messages)))
-
-        if not self.plugins.session.finalises_turns:
-            return await plugins.finish(outcome, machine.messages)
-        invocation = EffectInvocation(
-            self.session_id,
-            request.turn_id,
-            self.turn_index + 1,
-            machine.mode_iteration,
-            FINALIZE_EFFECT,
-            "finalize_turn",
-        )
-        envelope = EffectEnvelope(invocation, {"kind": "finalize_turn"})
-        done = await carry_out(controller, envelope, work, plugins.state)
-        return from_json(_Finished, done.value).messages
-
-    async def _run(
-        self,
-        request: TurnRequest,
-        setup: TurnSetup,
-        termination: JsonValue,
-        stream: ActivityStream,
-        token: CancelToken,
-        fence: LeaseFence,
-        scope: ExecutionScope,
-        images: SessionAttachments,
-        trace: TurnTrace,
-    ) -> TurnResult[Any] | None:
-        services = self._services
-        plugins = TurnPlugins(self.plugins, request.turn_id, setup.turn_index, request.plugin_inputs, services.clock)
-        policy = plugins.policy(request.policy)
-        request = replace(request, policy=policy)
-        before = self._graph.active_events()
-        offset = _iterations(before)
-        max_turns = policy.max_turns if policy.max_turns_set else self.mode.default_max_turns
-        queued = QueuedInputs(self._store, fence, request.turn_id, images)
-        said = await user_message(request.input, f"m:{request.turn_id}:input:0", images)
-
-        def given(heard: HeardInput) -> tuple[Message, ...]:
-            return heard.messages if said is None else (*heard.messages, said)
-
-        def begin(heard: HeardInput) -> list[SessionEventRecord]:
-            # Told here and not when all is prepared: hooks before the turn may write into its trace.
-            trace.started(given(heard), "handoff" if request.handed_on else "host" if said else "queue")
-            return [*before, *(SessionEvent.Conversation(message) for message in given(heard))]
-
-        async with _controller(services.effects, request.effects, scope) as carrier:
-            controller = Watched(carrier, lambda replayed: stream.after_effect(replayed=replayed))
-            start = await self._prepare(controller, queued, plugins, request, begin, offset, token)
-            heard, prepared = start.heard, start.prepared
-            if request.queued_only and not heard.input_ids:
-                return None
-            begun = begin(heard)
-            trace.listen(stream)
-            if prepared.abort is not None:
-                # What its hooks did to plugins is not stored; the next use begins from the store.
-                self._stale = True
-                return self._aborted(request, trace, *prepared.abort)
-            events = (*begun, *(SessionEvent.Conversation(message) for message in prepared.messages))
-            messages = conversation(events) if prepared.view is None else MessageSequence(prepared.view)
-            if prepared.rewritten is not None:
-                plugins.rewrite(len(events), prepared.rewritten)
-            tools = plugins.first_surface()
-            surface = self._surface(request, trace, tools, prepared.prompt, messages, events, offset, offset, max_turns)
-            machine = TurnMachine(
-                TurnMachineConfig(
-                    driver=self.mode.driver(setup),
-                    projector=self.mode.projector,
-                    model=policy.provider.resolve_model(policy.model),
-                    model_variant=policy.model_variant,
-                    session_id=self.session_id,
-                    turn_id=request.turn_id,
-                    max_turns=max_turns,
-                    autonomous=request.autonomous,
-                    sync_execution_surface=self.mode.sync_execution_surface,
-                    system_prompt=surface.system_prompt,
-                    tool_specs=surface.tool_specs,
-                    mode_view=surface.mode_view,
-                    termination=termination,
-                    can_rewrite_on_overflow=self.plugins.session.can_rewrite,
-                    turn_limit_final_message=self.mode.turn_limit_message,
-                ),
-                messages,
-                events,
-                mode_run_offset=offset,
-            )
-            if heard.input_ids and not request.handed_on:
-                await stream.emit(self.session_id, TurnEvent.QueuedInputAccepted("prepare_turn", heard.input_ids))
-            if prepared.messages:
-                taken = TurnEvent.QueuedMessagesCommitted(prepared.messages, "prepare_turn")
-                await stream.emit(self.session_id, taken)
-
-            def refresh(now: Sequence[SessionEventRecord]) -> SurfaceUpdate:
-                tools, iteration = dispatcher.surface, machine.mode_iteration
-                said = plugins.prompt(tools)
-                return self._surface(request, trace, tools, said, machine.messages, now, iteration, offset, max_turns)
-
-            dispatcher = ToolDispatcher(
-                surface=tools,
-                registry=self.registry,
-                controller=controller,
-                clock=services.clock,
-                threads=services.threads,
-                token=token,
-                emit=lambda event, row: stream.emit(self.session_id, event, row),
-                limits=services.tool_limits,
-                desk=self._desk if request.approve is None else ApprovalDesk(request.approve),
-                services=TurnToolServices(
-                    session_id=self.session_id,
-                    mode_id=self.mode.mode_id,
-                    turn_index=setup.turn_index,
-                    machine=machine,
-                    provider=policy.provider,
-                    model=policy.model,
-                    llm_deadline_s=services.llm_deadline_s,
-                    stores=services.stores,
-                    images=images,
-                    inputs=request.plugin_inputs,
-                    emit=lambda event, row: stream.emit(self.session_id, event, row),
-                    trace=trace,
-                ),
-                hooks=plugins.tools if plugins.tools.has_any else None,
-                state=plugins.state,
-                observer=trace.tools,
-            )
-            driver = TurnDriver(
-                session_id=self.session_id,
-                turn_id=request.turn_id,
-                turn_index=setup.turn_index,
-                machine=machine,
-                mode=self.mode,
-                provider=policy.provider,
-                controller=controller,
-                dispatcher=dispatcher,
-                stream=stream,
-                attachments=images,
-                clock=services.clock,
-                token=token,
-                llm_deadline_s=services.llm_deadline_s,
-                max_context_tokens=policy.max_context_tokens,
-                output_limit=policy.output_limit,
-                cancel_grace_s=services.cancel_grace_s,
-                refresh=refresh,
-                queued=queued,
-                plugins=plugins,
-                trace=trace,
-            )
-            self._driving = True
-            await driver.run()
-            closing = await self._finish(controller, plugins, request, machine)
-        made = list(machine.events[len(before) :])
-        outcome = machine.outcome
-        assert outcome is not None
-        match outcome:
-            case TurnOutcome.Finished(finish=TurnFinish.AssistantMessage(text=text)):
-                number = f"m:{request.turn_id}:final:0"
-                said = Message(number, "assistant", (Part(f"{number}.p0", "prose", text),))
-                made.append(SessionEvent.Conversation(said))
-            case _:
-                text = ""
-        made.extend(SessionEvent.Conversation(message) for message in closing)
-        own = [TokenLedgerEntry(source, policy.model, used) for source, used in machine.cumulative_usage.items()]
-        usage = (*own, *dispatcher.usage)
-        successor = outcome.session_id if isinstance(outcome, TurnOutcome.Handoff) else None
-        revision = await self._commit(
-            request, plugins, made, usage, queued.claims, fence, tuple(images.used), successor, ended_as(outcome)
-        )
-        trace.ended(outcome)
-        return TurnResult(
-            outcome=outcome,
-            assistant_output=AssistantOutput.of(text),
-            session_id=self.session_id,
-            turn_id=request.turn_id,
-            turn_index=self.turn_index,
-            revision=revision,
-            execution=Execution(self.mode.mode_id, bool(driver.tool_calls), driver.ran_code),
-            usage=machine.cumulative_usage.get(TURN, TokenUsage()),
-            children_usage=tuple(entry for entry in usage if entry.source != TURN),
-            tool_calls=tuple(driver.tool_calls),
-            errors=tuple(stream.issues),
-            value_type=request.value_type,
-        )
-
-    def _aborted(self, request: TurnRequest, trace: TurnTrace, code: str, message: str) -> TurnResult[Any]:
-        """The result of a turn that a plugin did not want."""
-        refused = self._refused(request, TurnStop.PluginAbort(code, message), TurnIssue("plugin", code, message))
-        trace.ended(refused.outcome)
-        return refused
-
-    def _surface(
-        self,
-        request: TurnRequest,
-        trace: TurnTrace,
-        surface: ToolSurface,
-        contributions: Sequence[PromptContribution],
-        messages: Sequence[Message],
-        events: Sequence[SessionEventRecord],
-        iteration: int,
-        offset: int,
-        max_turns: int | None,
-    ) -> SurfaceUpdate:
-        """Prompt, tools and the mode's view as they are now; `contributions` are those of plugins."""
-        prompt = self.mode.prompt(
-            SurfaceInput(
-                tool_specs=surface.specs,
-                tool_notes=surface.notes,
-                messages=messages,
-                events=events,
-                mode_iteration=iteration,
-                mode_run_offset=offset,
-                max_turns=max_turns,
-                max_context_tokens=request.policy.max_context_tokens,
-            )
-        )
-        mode_and_plugins = PromptLayer().add(*prompt.contributions).add(*contributions)
-        layer = resolve([mode_and_plugins, *self._layers, *request.layers])
-        text = render_prompt(layer, prompt.execution, surface.specs)
-        trace.prompt(text, layer, prompt.execution)
-        return SurfaceUpdate(text, surface.specs, prompt.view)
-
     # --- commits -----------------------------------------------------------------------------------
 
-    async def _commit(
-        self,
-        request: TurnRequest,
-        plugins: TurnPlugins,
-        made: list[SessionEventRecord],
-        usage: tuple[TokenLedgerEntry, ...],
-        claims: Sequence[InputClaim],
-        fence: LeaseFence,
-        attachment_ids: tuple[str, ...],
-        successor: str | None,
-        ended: str,
-    ) -> int:
+    async def _commit(self, request: TurnRequest, end: TurnEnd, fence: LeaseFence) -> int:
         """Store the turn whole; the session is then what was stored. A successor is stored before it."""
-        events = resume_safe(made, f"m:{request.turn_id}:cancelled:0")
-        rewritten = plugins.path([*self._graph.active_events(), *events])
+        successor = end.outcome.session_id if isinstance(end.outcome, TurnOutcome.Handoff) else None
+        events = resume_safe(end.made, f"m:{request.turn_id}:cancelled:0")
+        rewritten = end.plugins.path([*self._graph.active_events(), *events])
         now_ms = self._services.clock.now_ms()
         if rewritten is None:
             self._graph.append(events, request.turn_id, now_ms)
@@ -847,7 +453,7 @@ class OpenSession:
             events = rewritten
             self._graph.rewrite(events, request.turn_id, now_ms)
         config = self._config(self.policy)
-        turn_state: dict[str, JsonValue] = {"turn_index": self.turn_index + 1, "ended": ended}
+        turn_state: dict[str, JsonValue] = {"turn_index": self.turn_index + 1, "ended": ended_as(end.outcome)}
         state = self.mode.state()
         execution_state = state if state is not None else self._blobs.get("execution_state")
         if successor is not None:
@@ -856,8 +462,8 @@ class OpenSession:
             config=config,
             events=events,
             turn_state=turn_state,
-            usage=usage,
-            completed_inputs=claims,
+            usage=end.usage,
+            completed_inputs=end.claims,
             successor_session_id=successor,
         )
         commit = RuntimeCommit(
@@ -874,17 +480,17 @@ class OpenSession:
             op_id=request.turn_id,
             turn_index=self.turn_index + 1,
             turn_id=request.turn_id,
-            usage_deltas=usage,
+            usage_deltas=end.usage,
             turn_commit=TurnCommitStamp(self.session_id, request.turn_id, digest),
             lease=fence,
-            completed_inputs=tuple(claims),
-            committed_attachment_ids=attachment_ids,
+            completed_inputs=tuple(end.claims),
+            committed_attachment_ids=end.attachment_ids,
             successor_session_id=successor,
-            meta=_after(await self._store.load_session_meta(), made, self.policy.model),
+            meta=_after(await self._store.load_session_meta(), end.made, self.policy.model),
         )
         revision = await self._store_commit(commit)
         self._successor = successor
-        self._usage = (*self._usage, *usage)
+        self._usage = (*self._usage, *end.usage)
         self.turn_index += 1
         self.mode.committed()
         self.plugins.committed()
@@ -938,91 +544,6 @@ class OpenSession:
 
     # --- the lane ----------------------------------------------------------------------------------
 
-    @asynccontextmanager
-    async def _in_lane(self, until: float) -> AsyncGenerator[None]:
-        """Hold the session in this process; SessionBusyError where another turn still does at `until`."""
-        while self._lane.locked():
-            if not await self._wait_a_little(until):
-                raise SessionBusyError(
-                    "session_execution_busy", f"session {self.session_id!r} runs a turn", retryable=True
-                )
-        async with self._lane:
-            yield
-
-    async def _wait_a_little(self, until: float) -> bool:
-        """Sleep, unless it is too late already."""
-        left = until - self._services.clock.monotonic()
-        if left > 0:
-            await self._services.clock.sleep(min(left, BUSY_POLL_S))
-        return left > 0
-
-    @asynccontextmanager
-    async def _leased(self, until: float) -> AsyncGenerator[LeaseFence]:
-        """Hold the session in the store; renewed while the turn runs, given back after it.
-
-        SessionBusyError where somebody else still holds it at `until`, SessionError (session_execution_lease_lost)
-        where somebody else took it before the turn was over.
-        """
-        services = self._services
-        ttl_ms = int(services.lease.ttl_s * 1000)
-        while True:
-            claim = await self._claim(ttl_ms)
-            if isinstance(claim, LeaseClaim.Acquired) or not await self._wait_a_little(until):
-                break
-        if isinstance(claim, LeaseClaim.Busy):
-            raise SessionBusyError(
-                "session_execution_busy",
-                f"session {self.session_id!r} is held by {claim.holder.owner_id!r}",
-                retryable=True,
-            )
-        fence = claim.lease.fence
-        turn, lost = asyncio.current_task(), asyncio.Event()
-        assert turn is not None
-        renewing = asyncio.create_task(self._renew(fence, ttl_ms, turn, lost))
-        try:
-            yield fence
-        except asyncio.CancelledError:
-            if lost.is_set() and not turn.uncancel():
-                raise SessionError(
-                    "session_execution_lease_lost",
-                    f"session {self.session_id!r} was taken over while its turn ran; nothing of the turn is stored",
-                    retryable=True,
-                ) from None
-            raise
-        finally:
-            renewing.cancel()
-            await to_its_end(self._release(fence, renewing))
-
-    async def _claim(self, ttl_ms: int) -> LeaseClaim.Acquired | LeaseClaim.Busy:
-        """Ask for the session's lease; one that comes when nobody waits for it any more is given back."""
-        claiming = asyncio.ensure_future(self._store.claim_lease(self._services.owner, ttl_ms))
-        try:
-            return await to_its_end(claiming)
-        except asyncio.CancelledError:
-            if claiming.exception() is None and isinstance(claim := claiming.result(), LeaseClaim.Acquired):
-                await to_its_end(self._store.release_lease(claim.lease.fence))
-            raise
-
-    async def _release(self, fence: LeaseFence, renewing: asyncio.Task[None]) -> None:
-        """Give the lease back once nobody renews it any more."""
-        await asyncio.wait([renewing])
-        await self._store.release_lease(fence)
-
-    async def _renew(self, fence: LeaseFence, ttl_ms: int, turn: asyncio.Task[Any], lost: asyncio.Event) -> None:
-        """Keep the lease; give the turn up where somebody else has it."""
-        while True:
-            await self._services.clock.sleep(self._services.lease.renew_s)
-            try:
-                await self._store.renew_lease(fence, ttl_ms)
-            except LeaseNotHeld:
-                _log.error("session %s: its lease was lost; the turn is given up", self.session_id)
-                lost.set()
-                turn.cancel()
-                return
-            except StoreError as error:
-                # The lease lasts for two more tries.
-                _log.warning("session %s: its lease could not be renewed: %s", self.session_id, error)
-
 
 def _after(meta: SessionMeta | None, made: Sequence[SessionEventRecord], model: str) -> SessionMeta | None:
     """What lists show of a session behind a turn that made these events."""
@@ -1035,37 +556,3 @@ def _after(meta: SessionMeta | None, made: Sequence[SessionEventRecord], model: 
     ]
     first = meta.first_user_message or next((text[:LONGEST_FIRST_MESSAGE] for text in said if text), None)
     return replace(meta, model=model, first_user_message=first, user_message_count=meta.user_message_count + len(said))
-
-
-async def to_its_end(work: Awaitable[T]) -> T:
-    """What the work gives, which is not stopped with this task: its cancellation is raised when the work has ended."""
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        if not task.cancelled() and (lost := task.exception()) is not None:
-            _log.warning("work of a cancelled task failed: %s", lost)
-        raise cancelled
-    return task.result()
-
-
-def _controller(
-    effects: EffectHost, given: EffectController | None, scope: ExecutionScope
-) -> contextlib.AbstractAsyncContextManager[EffectController]:
-    """What carries the turn's effects out: what was given for it, or the host's controller."""
-    return effects.scoped(scope) if given is None else contextlib.nullcontext(given)
-
-
-def _iterations(events: Sequence[SessionEventRecord]) -> int:
-    """The number of the next mode iteration: one more than the greatest that the session has seen."""
-    last = -1
-    for event in events:
-        if isinstance(event, SessionEvent.Mode):
-            number = event.payload.get("mode_iteration")
-            if isinstance(number, int) and number > last:
-                last = number
-    return last + 1

@@ -221,7 +221,7 @@ def test_a_person_can_be_the_model(lash: Lash) -> None:
     ran = lash("-p", "Which is larger, 3 or 4?", "--provider", f"files:{inbox}")
     answering.join()
     assert (ran.code, ran.out) == (0, "Four.\n")
-    assert f"requests come as {inbox}/request-N.json" in ran.err
+    assert f"answer {inbox}/request-N.json in reply-N.txt" in ran.err
 
 
 def answer_first_request(inbox: Path) -> None:

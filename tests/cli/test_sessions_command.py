@@ -280,6 +280,8 @@ def test_a_session_that_is_busy_is_exit_7_and_can_be_waited_for(lash: Lash) -> N
         assert ran.code == 7
         assert ran.json["status"] == "failed"
         assert "--wait" in ran.err
+        ran = lash.ask("x", also=("--session", "it", "--wait", "60", "--timeout", "0.05"))
+        assert (ran.code, ran.err) == (5, "lash: cancelled before the turn began (timeout after 0.05 s)\n")
         process.send_signal(signal.SIGINT)
         waited = lash.ask("Free.", also=("--session", "it", "--wait", "60"))
         assert (waited.code, waited.out) == (0, "Free.\n"), waited.err

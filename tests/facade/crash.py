@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,7 @@ from lash.runtime.sansio.llm import LlmRequest
 from lash.runtime.sansio.usage import TokenUsage
 from lash.runtime.sansio.values import JsonValue, to_json
 from lash.runtime.seams.effects import UnfinishedTurn
+from lash.runtime.seams.persistence import RuntimePersistence, SessionStoreCreateRequest
 from lash.runtime.tools.definition import ToolRetryPolicy
 from lash.testing.activities import check_activities
 from lash.testing.scripted import ScriptedProvider, Step, reply
@@ -256,6 +257,43 @@ def answers(request: LlmRequest) -> Step:
     """What the model says next, whatever was said by another process before."""
     code = CODE[min(said_so_far(request), len(CODE) - 1)]
     return reply(f"Step.\n```lashlang\n{code}\n```", usage=PER_CALL)
+
+
+Tap = Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]]
+"""Is given the name of a store's method and what does the call, and gives the call's result."""
+
+
+class _TappedStore:
+    """A store whose calls go through a tap."""
+
+    def __init__(self, inner: RuntimePersistence, tap: Tap) -> None:
+        self._inner = inner
+        self._tap = tap
+        self.durability = inner.durability
+        self.aclose = inner.aclose
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        call = getattr(self._inner, name)
+        return lambda *args, **knobs: self._tap(name, lambda: call(*args, **knobs))
+
+
+class TappedStores:
+    """Stores whose calls go through a tap; making, finding and deleting them does not."""
+
+    def __init__(self, inner: SqliteSessionStoreFactory, tap: Tap) -> None:
+        self._inner = inner
+        self._tap = tap
+        self.durability = inner.durability
+        self.delete_store = inner.delete_store
+        self.list_sessions = inner.list_sessions
+        self.aclose = inner.aclose
+
+    async def open_store(self, request: SessionStoreCreateRequest) -> Any:
+        return _TappedStore(await self._inner.open_store(request), self._tap)
+
+    async def find_store(self, session_id: str) -> Any:
+        found = await self._inner.find_store(session_id)
+        return None if found is None else _TappedStore(found, self._tap)
 
 
 class TurnCommits:

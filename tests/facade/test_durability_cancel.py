@@ -6,7 +6,7 @@ import asyncio
 import os
 import random
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,13 @@ import pytest
 
 import lash
 from lash import TurnFinish, TurnOutcome, TurnStop
+from lash.durability import JournalEffectHost
+from lash.persistence import FileAttachmentStore, SqliteSessionStoreFactory
 from lash.runtime.sansio.messages import Message
-from lash.runtime.seams.persistence import LeaseClaim, LeaseOwner, RuntimeCommit, RuntimeCommitResult
+from lash.runtime.seams.persistence import LeaseClaim, LeaseOwner
 from lash.testing.activities import ActivityLaws
 from lash.testing.scripted import ScriptedProvider, Step, reply
-from tests.facade.support import stored
+from tests.facade.crash import Tap, TappedStores
 
 MOMENTS = int(os.environ.get("LASH_LONG_CANCELLATIONS", "30"))
 """How many moments are tried in each test; 200 in a long run."""
@@ -56,8 +58,15 @@ def program(request: Any) -> Step:
     return reply(f"Thinking.\n```lashlang\n{code}\n```", chunk=7)
 
 
+async def plainly(name: str, call: Callable[[], Awaitable[Any]]) -> Any:
+    """A tap through which everything goes as it is."""
+    return await call()
+
+
 @asynccontextmanager
-async def opened(folder: Path) -> AsyncGenerator[tuple[lash.LashCore, lash.LashSession]]:
+async def opened(
+    folder: Path, *, durable: bool = False, tap: Tap = plainly
+) -> AsyncGenerator[tuple[lash.LashCore, lash.LashSession]]:
     """A session whose next turns take a while."""
     core = lash.LashCore.rlm(
         provider=ScriptedProvider([program] * 10_000),
@@ -65,7 +74,9 @@ async def opened(folder: Path) -> AsyncGenerator[tuple[lash.LashCore, lash.LashS
         max_context_tokens=10_000_000,
         tools=[add, blocking, fail],
         runtime=lash.RuntimeConfig(tool_cancel_ms=50, cancel_grace_s=2),
-        **stored(folder),
+        effect_host=JournalEffectHost(folder / "journal.db") if durable else None,
+        store=TappedStores(SqliteSessionStoreFactory(folder / "sessions"), tap),
+        attachments=FileAttachmentStore(folder / "attachments"),
     )
     async with core, core.session("s") as session:
         yield core, session
@@ -95,9 +106,12 @@ def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-async def test_a_turn_that_is_cancelled_at_any_moment_is_committed_and_the_next_one_works(tmp_path: Path) -> None:
+@pytest.mark.parametrize("durable", [False, True], ids=["inline", "journal"])
+async def test_a_turn_that_is_cancelled_at_any_moment_is_committed_and_the_next_one_works(
+    tmp_path: Path, durable: bool
+) -> None:
     moments = random.Random(5)
-    async with opened(tmp_path) as (_, session):
+    async with opened(tmp_path, durable=durable) as (_, session):
         await session.turn("First.")
         tasks, threads, files = len(asyncio.all_tasks()), threading.active_count(), open_files()
         stopped = 0
@@ -129,19 +143,20 @@ async def test_a_turn_that_is_cancelled_at_any_moment_is_committed_and_the_next_
 
 async def test_a_turn_whose_task_is_cancelled_leaves_nothing_unless_its_commit_was_sent(tmp_path: Path) -> None:
     moments = random.Random(6)
-    async with opened(tmp_path) as (core, session):
+    sent = 0
+
+    async def watched(name: str, call: Callable[[], Awaitable[Any]]) -> Any:
+        nonlocal sent
+        sent += name == "commit_runtime_state"
+        return await call()
+
+    async with opened(tmp_path, tap=watched) as (core, session):
         await session.turn("First.")
-        store = session._session._store  # pyright: ignore[reportPrivateUsage]
-        sent: list[str] = []
-        commit = store.commit_runtime_state
-
-        async def watched(given: RuntimeCommit) -> RuntimeCommitResult:
-            sent.append(given.op_id)
-            return await commit(given)
-
-        store.commit_runtime_state = watched  # type: ignore[method-assign]
+        stores = SqliteSessionStoreFactory(tmp_path / "sessions")
+        store = await stores.find_store("s")
+        assert store is not None
         for number in range(MOMENTS):
-            before = session.read_view()
+            before, commits = session.read_view(), sent
             running = asyncio.ensure_future(session.turn("Go.", turn_id=f"t-{number}").result())
             await some_steps(moments.randrange(STEPS))
             running.cancel()
@@ -152,7 +167,7 @@ async def test_a_turn_whose_task_is_cancelled_leaves_nothing_unless_its_commit_w
             await store.release_lease(claim.lease.fence)
             kept = await store.load_session("active_path")
             assert kept is not None
-            was_sent = sent[-1:] == [f"t-{number}"]
+            was_sent = sent > commits
             assert kept.head_revision == (before.revision or 0) + was_sent
             if was_sent:
                 await session.turn("Look.")
@@ -161,20 +176,44 @@ async def test_a_turn_whose_task_is_cancelled_leaves_nothing_unless_its_commit_w
         last = await session.turn("And now?")
         assert isinstance(last.outcome, TurnOutcome.Finished)
         assert core.stats().running_turns == 0
+        await stores.aclose()
+
+
+async def test_a_turn_whose_task_is_cancelled_under_a_journal_goes_on_where_it_was(tmp_path: Path) -> None:
+    moments = random.Random(7)
+    async with opened(tmp_path, durable=True) as (_, session):
+        for number in range(max(MOMENTS // 3, 5)):
+            turn_id, revision = f"t-{number}", session.read_view().revision or 0
+            running = asyncio.ensure_future(session.turn("Go.", turn_id=turn_id).result())
+            await some_steps(moments.randrange(5 * STEPS))
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+            laws = ActivityLaws()
+            try:
+                result = await session.resume_turn(sink=laws)
+            except lash.TurnError as error:
+                # It had not begun, or was over.
+                assert error.code == "no_suspended_turn"  # noqa: PT017 - either is right
+                continue
+            laws.check()
+            assert result.turn_id == turn_id
+            assert isinstance(result.outcome, TurnOutcome.Finished)
+            assert result.revision == revision + 1
 
 
 async def test_a_commit_that_was_sent_is_waited_for_when_the_task_is_cancelled(tmp_path: Path) -> None:
-    async with opened(tmp_path) as (_, session):
-        await session.turn("First.")
-        store = session._session._store  # pyright: ignore[reportPrivateUsage]
-        commit, reached, go = store.commit_runtime_state, asyncio.Event(), asyncio.Event()
+    held, reached, go = False, asyncio.Event(), asyncio.Event()
 
-        async def held(given: RuntimeCommit) -> RuntimeCommitResult:
+    async def hold(name: str, call: Callable[[], Awaitable[Any]]) -> Any:
+        if held and name == "commit_runtime_state":
             reached.set()
             await go.wait()
-            return await commit(given)
+        return await call()
 
-        store.commit_runtime_state = held  # type: ignore[method-assign]
+    async with opened(tmp_path, tap=hold) as (_, session):
+        await session.turn("First.")
+        held = True
         running = asyncio.ensure_future(session.turn("Go.").result())
         await reached.wait()
         running.cancel()
@@ -183,6 +222,6 @@ async def test_a_commit_that_was_sent_is_waited_for_when_the_task_is_cancelled(t
         go.set()
         with pytest.raises(asyncio.CancelledError):
             await running
-        store.commit_runtime_state = commit  # type: ignore[method-assign]
+        held = False
         assert (await session.turn("More.")).revision == 3
         assert [message.text() for message in session.read_view().messages] == ["First.", "Go.", "More."]

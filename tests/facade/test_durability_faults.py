@@ -6,7 +6,7 @@ import asyncio
 import os
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,13 @@ from lash.persistence import FileAttachmentStore, SqliteSessionStoreFactory
 from lash.runtime.errors import StoreBackendError
 from lash.runtime.sansio.llm import LlmRequest
 from lash.runtime.sansio.usage import TokenUsage
-from lash.runtime.seams.effects import DurabilityTier
 from lash.runtime.seams.persistence import (
     LeaseClaim,
     LeaseOwner,
-    RuntimePersistence,
-    SessionStoreCreateRequest,
-    SessionStoreFactory,
 )
 from lash.testing.activities import ActivityLaws
 from lash.testing.scripted import HANG, ScriptedProvider, Step, reply
-from tests.facade.crash import LaterClock
+from tests.facade.crash import LaterClock, TappedStores
 from tests.facade.support import block, core_with, said, stored
 
 SESSIONS, TURNS = (50, 20) if os.environ.get("LASH_LONG_FAULTS") else (10, 5)
@@ -41,54 +37,19 @@ class Faults:
         self._random = random.Random(seed)
         self.failed = Counter[str]()
 
-    def strikes(self, name: str) -> bool:
-        """Whether the call fails here; it is asked before and after each."""
+    async def tap(self, name: str, call: Callable[[], Awaitable[Any]]) -> Any:
+        """A call of a store, perhaps with a failure before or after it was done."""
+        if self._strikes(name):
+            raise StoreBackendError(f"{name} failed before anything was done")
+        result = await call()
+        if self._strikes(name):
+            raise StoreBackendError(f"{name} failed after it was done")
+        return result
+
+    def _strikes(self, name: str) -> bool:
         hit = self._random.random() < FAULTS / 2
         self.failed[name] += hit
         return hit
-
-
-class FaultyStore:
-    """A store whose calls fail now and then."""
-
-    def __init__(self, inner: RuntimePersistence, faults: Faults) -> None:
-        self._inner = inner
-        self._faults = faults
-        self.durability = inner.durability
-        self.aclose = inner.aclose
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        call = getattr(self._inner, name)
-
-        async def faulty(*args: Any, **knobs: Any) -> Any:
-            if self._faults.strikes(name):
-                raise StoreBackendError(f"{name} failed before anything was done")
-            result = await call(*args, **knobs)
-            if self._faults.strikes(name):
-                raise StoreBackendError(f"{name} failed after it was done")
-            return result
-
-        return faulty
-
-
-class FaultyFactory:
-    """Makes them; opening and finding never fail."""
-
-    durability = DurabilityTier.DURABLE
-
-    def __init__(self, inner: SessionStoreFactory, faults: Faults) -> None:
-        self._inner = inner
-        self._faults = faults
-        self.delete_store = inner.delete_store
-        self.list_sessions = inner.list_sessions
-        self.aclose = inner.aclose
-
-    async def open_store(self, request: SessionStoreCreateRequest) -> Any:
-        return FaultyStore(await self._inner.open_store(request), self._faults)
-
-    async def find_store(self, session_id: str) -> Any:
-        found = await self._inner.find_store(session_id)
-        return None if found is None else FaultyStore(found, self._faults)
 
 
 def counted(request: LlmRequest) -> Step:
@@ -102,7 +63,7 @@ def counted(request: LlmRequest) -> Step:
 
 async def test_sessions_with_stores_that_fail_lose_and_double_no_turn(tmp_path: Path) -> None:
     faults = Faults(3)
-    stores = FaultyFactory(SqliteSessionStoreFactory(tmp_path / "sessions", synchronous="NORMAL"), faults)
+    stores = TappedStores(SqliteSessionStoreFactory(tmp_path / "sessions", synchronous="NORMAL"), faults.tap)
     core = lash.LashCore.rlm(
         provider=ScriptedProvider([counted] * 100_000),
         model="m",
@@ -161,21 +122,21 @@ async def test_sessions_with_stores_that_fail_lose_and_double_no_turn(tmp_path: 
 
 
 async def test_a_commit_that_fails_leaves_the_session_as_it_was(tmp_path: Path) -> None:
-    async with core_with(block("submit 1"), block("submit 2"), **stored(tmp_path)) as core:
-        async with core.session("s") as session:
-            store = session._session._store  # pyright: ignore[reportPrivateUsage]
-            commit = store.commit_runtime_state
+    failing = True
 
-            async def fails(given: object) -> object:
-                raise StoreBackendError("no")
+    async def tap(name: str, call: Callable[[], Awaitable[Any]]) -> Any:
+        if name == "commit_runtime_state" and failing:
+            raise StoreBackendError("no")
+        return await call()
 
-            store.commit_runtime_state = fails  # type: ignore[method-assign,assignment]  # pyright: ignore
-            with pytest.raises(lash.StoreError):
-                await session.turn("One.")
-            assert said(session) == []
-            store.commit_runtime_state = commit  # type: ignore[method-assign]
-            assert (await session.turn("Two.")).revision == 1
-            assert said(session) == ["Two."]
+    knobs = stored(tmp_path) | {"store": TappedStores(SqliteSessionStoreFactory(tmp_path / "sessions"), tap)}
+    async with core_with(block("submit 1"), block("submit 2"), **knobs) as core, core.session("s") as session:
+        with pytest.raises(lash.StoreError):
+            await session.turn("One.")
+        assert said(session) == []
+        failing = False
+        assert (await session.turn("Two.")).revision == 1
+        assert said(session) == ["Two."]
 
 
 async def test_a_turn_whose_lease_is_taken_over_is_given_up_by_name(tmp_path: Path) -> None:

@@ -78,3 +78,18 @@ async def test_a_recorded_error_is_raised_in_its_order_and_holds_nothing_up(tmp_
         await asyncio.gather(value(controller, "c", ran), fails(), value(controller, "a", ran))
     await journal.aclose()
     assert ran == ["a is there", "b has failed", "c is there"]
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_an_effect_whose_task_is_cancelled_can_be_run_at_once(tmp_path: Path, steps: int) -> None:
+    journal, ran = JournalEffectHost(tmp_path / "j.db"), list[str]()
+    async with journal.scoped(SCOPE) as controller:
+        task = asyncio.ensure_future(controller.execute(envelope("a"), Work("a", ran)))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+    async with journal.scoped(SCOPE) as controller:
+        outcome = await asyncio.wait_for(controller.execute(envelope("a"), Work("a", ran)), 10)
+        assert outcome.value == "a"
+    await journal.aclose()

@@ -31,7 +31,7 @@ from lash.plugins import (
 from lash.runtime.sansio.llm import LlmRequest
 from lash.runtime.sansio.messages import Message, MessageSequence, Part, PluginOrigin
 from lash.runtime.sansio.tools import ToolOutput
-from lash.runtime.turn.session import SessionPolicy
+from lash.runtime.turn.settings import SessionPolicy
 from lash.testing.scripted import AnyStep, ScriptedProvider, reply
 from lash.tools import Availability, ToolResult
 from tests.facade.plugins import Counter, Made, asked, core_of, nothing, prompt_of, static
