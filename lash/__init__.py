@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         PromptTemplateSection,
     )
     from lash.runtime.sansio.usage import TokenUsage
-    from lash.runtime.seams.persistence import PendingInput
+    from lash.runtime.seams.persistence import LeaseOwner, PendingInput, SessionRelation
     from lash.runtime.tools.approvals import Approve, Deny, Edit
     from lash.runtime.tools.cancel import CancelToken
     from lash.runtime.tools.context import ToolContext, ToolProgress
@@ -80,7 +80,7 @@ _WHERE = {
         "PromptTemplateSection"
     ),
     "lash.runtime.sansio.usage": "TokenUsage",
-    "lash.runtime.seams.persistence": "PendingInput",
+    "lash.runtime.seams.persistence": "LeaseOwner PendingInput SessionRelation",
     "lash.runtime.tools.approvals": "Approve Deny Edit",
     "lash.runtime.tools.cancel": "CancelToken",
     "lash.runtime.tools.context": "ToolContext ToolProgress",
@@ -115,6 +115,7 @@ __all__ = [
     "LashCore",
     "LashError",
     "LashSession",
+    "LeaseOwner",
     "LeaseTimings",
     "ModeId",
     "ModePreset",
@@ -140,6 +141,7 @@ __all__ = [
     "SessionBusyError",
     "SessionError",
     "SessionOpener",
+    "SessionRelation",
     "SessionSpec",
     "StoreError",
     "Text",

@@ -228,6 +228,8 @@ class LashCore:
         prompt: Sequence[PromptContribution] = (),
         prompt_slots: Mapping[PromptSlot, Sequence[PromptContribution]] | None = None,
         prompt_layer: PromptLayer | None = None,
+        parent: str | None = None,
+        owner: LeaseOwner | None = None,
         bindings: Sequence[BoundPlugin] = (),
         projected: Mapping[str, object] | None = None,
         globals: Mapping[str, JsonValue] | None = None,  # noqa: A002 - the name of the language's word for them
@@ -239,7 +241,8 @@ class LashCore:
 
         A stored session keeps its mode, and the model, variant and turn limit that it was given itself; what is given
         here is stored with its next turn. `spec` and the prompt keywords are as for the core, over the core's;
-        `bindings` are plugins of this session, made by `Binding.bind(config)`.
+        `bindings` are plugins of this session, made by `Binding.bind(config)`. A new session is noted as the child of
+        the session `parent`. `owner` is whom others are told of while a turn runs on it.
 
         In RLM mode `projected` are values that programs read lazily, `globals` variables that are set where they are
         not bound; `require_submit` and `allow_prose_or_submit` are the default of its turns. Opening raises
@@ -266,7 +269,9 @@ class LashCore:
         layer = make_layer(prompt_template, prompt, prompt_slots, prompt_layer)
 
         async def open_session() -> LashSession:
-            return await self._open(session_id, wishes, layer, options, tuple(bindings), approve, open_session)
+            return await self._open(
+                session_id, wishes, layer, options, tuple(bindings), approve, parent, owner, open_session
+            )
 
         return SessionOpener(open_session, self)
 
@@ -345,12 +350,15 @@ class LashCore:
         options: Mapping[str, Any],
         bindings: Sequence[BoundPlugin],
         approve: ApproveCallback | None,
+        parent: str | None,
+        owner: LeaseOwner | None,
         reopen: Callable[[], Awaitable[LashSession]],
     ) -> LashSession:
         self.loop.bind()
         if not session_id:
             raise ConfigError("contradictory_options", "a session needs an id")
-        meta = SessionMeta(session_id, session_id, self.clock.now_ms(), SessionRelation.Root())
+        relation = SessionRelation.Root() if parent is None else SessionRelation.Child(parent)
+        meta = SessionMeta(session_id, session_id, self.clock.now_ms(), relation)
         found = await self._store.find_store(session_id)
         store = found or await self._store.open_store(SessionStoreCreateRequest(session_id, meta))
         made = None if found is not None else session_id
@@ -389,6 +397,7 @@ class LashCore:
                 self._services,
                 layers,
                 ApprovalDesk(approve or self._approve),
+                owner,
             )
             session = OpenSession(parts, policy)
         except BaseException:

@@ -16,10 +16,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, TypeAlias, cast
 
 import msgpack
 
@@ -189,6 +189,10 @@ def _completions(connection: sqlite3.Connection, scope_id: str) -> dict[str, int
     return dict(rows.fetchall())
 
 
+_Known: TypeAlias = EffectOutcome | EffectError | Literal["busy", "mine"]
+"""What there is of an effect: its outcome, its error, somebody who runs it, or a place for this caller to run it."""
+
+
 class _JournalController:
     """One scope of the journal."""
 
@@ -235,9 +239,11 @@ class _JournalController:
             raise claim
         return claim
 
-    async def _asked(self, key: str, digest: str, token: str) -> EffectOutcome | EffectError | Literal["busy", "mine"]:
+    async def _asked(self, key: str, digest: str, token: str) -> _Known:
         """What the journal has of an effect; see `_claim`."""
-        work = self._database.transact(lambda connection: self._claim(connection, key, digest, token))
+        work: Coroutine[Any, Any, _Known] = self._database.transact(
+            lambda connection: self._claim(connection, key, digest, token)
+        )
         claiming = asyncio.ensure_future(work)
         try:
             return await asyncio.shield(claiming)
@@ -248,9 +254,7 @@ class _JournalController:
                 await asyncio.shield(self._give_up(key, token))
             raise
 
-    def _claim(
-        self, connection: sqlite3.Connection, key: str, digest: str, token: str
-    ) -> EffectOutcome | EffectError | Literal["busy", "mine"]:
+    def _claim(self, connection: sqlite3.Connection, key: str, digest: str, token: str) -> _Known:
         """The recorded outcome or error, or whether the effect is being run elsewhere or is this caller's."""
         now = self._clock.now_ms()
         row = connection.execute(

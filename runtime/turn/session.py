@@ -87,7 +87,9 @@ class OpenSession:
         self._tracer = parts.services.tracer.child(session_id=parts.session_id)
         self.turn_index = 0
         services = parts.services
-        self._lane = SessionLane(parts.session_id, parts.store, services.owner, services.lease, services.clock)
+        self._lane = SessionLane(
+            parts.session_id, parts.store, parts.owner or services.owner, services.lease, services.clock
+        )
         self._stale = False
         self._running: tuple[str, CancelToken] | None = None
 

@@ -88,7 +88,10 @@ class TurnRequest:
 
 @dataclass(frozen=True, slots=True)
 class SessionParts:
-    """What one open session consists of; `layers` are the prompt layers of core and session."""
+    """What one open session consists of; `layers` are the prompt layers of core and session.
+
+    `owner` stands for the core's where the session is held in another name.
+    """
 
     session_id: str
     store: RuntimePersistence
@@ -98,3 +101,4 @@ class SessionParts:
     services: SessionServices
     layers: tuple[PromptLayer, ...]
     desk: ApprovalDesk
+    owner: LeaseOwner | None = None

@@ -13,18 +13,10 @@ import pytest
 import lash
 from lash.runtime.sansio.llm import LlmRequest
 from lash.testing.scripted import Step, reply
-from tests.facade.crash import (
-    TURN_ID,
-    Moment,
-    Stored,
-    answers,
-    driven_again,
-    killed_at,
-    photograph,
-    undisturbed,
-    world,
-)
+from tests.facade.crash import TURN_ID, Stored, driven_again, killed_at, photograph, undisturbed
+from tests.facade.crash_hosts import Moment
 from tests.facade.crash_parked import park_and_open
+from tests.facade.crash_world import answers, world
 from tests.facade.support import said, stored
 
 

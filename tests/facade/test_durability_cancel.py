@@ -21,7 +21,7 @@ from lash.runtime.sansio.messages import Message
 from lash.runtime.seams.persistence import LeaseClaim, LeaseOwner
 from lash.testing.activities import ActivityLaws
 from lash.testing.scripted import ScriptedProvider, Step, reply
-from tests.facade.crash import Tap, TappedStores
+from tests.facade.crash_hosts import Tap, TappedStores
 
 MOMENTS = int(os.environ.get("LASH_LONG_CANCELLATIONS", "30"))
 """How many moments are tried in each test; 200 in a long run."""

@@ -23,7 +23,7 @@ from lash.runtime.seams.persistence import (
 )
 from lash.testing.activities import ActivityLaws
 from lash.testing.scripted import HANG, ScriptedProvider, Step, reply
-from tests.facade.crash import LaterClock, TappedStores
+from tests.facade.crash_hosts import LaterClock, TappedStores
 from tests.facade.support import block, core_with, said, stored
 
 SESSIONS, TURNS = (50, 20) if os.environ.get("LASH_LONG_FAULTS") else (10, 5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import lash
 from lash import UNSET, LashCore, PromptContribution, PromptSlot, PromptTemplate, SessionSpec
 from lash import PromptTemplateEntry as Entry
 from lash import PromptTemplateSection as Section
-from lash.testing.scripted import ScriptedProvider
+from lash.testing.scripted import HANG, ScriptedProvider, Step
 from tests.facade.support import block, core_with, stored
 
 
@@ -146,3 +147,17 @@ async def test_lists_of_sessions_show_how_they_began_and_what_answers(tmp_path: 
         (meta,) = await core.list_sessions()
         assert (meta.session_id, meta.model, meta.user_message_count) == ("s", "m", 2)
         assert meta.first_user_message == ("How many? " * 50)[:200]
+
+
+async def test_a_session_can_have_a_parent_and_be_held_in_a_name(tmp_path: Path) -> None:
+    async with core_with(Step([], HANG), **stored(tmp_path)) as core, core_with(**stored(tmp_path)) as other:
+        mine = await core.session("child", parent="mother", owner=lash.LeaseOwner("worker-7", "a"))
+        async with mine.turn("Go."):
+            while not mine.running:
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.02)
+            async with other.session("child") as theirs:
+                with pytest.raises(lash.SessionBusyError, match="worker-7"):
+                    await theirs.turn("Me too.")
+        (meta,) = await core.list_sessions()
+        assert meta.relation == lash.SessionRelation.Child("mother")
