@@ -4,9 +4,9 @@
 
 The text is the source of Python's standard library, some twelve million characters of which the model reads only what
 its programs slice, count and search. With ANTHROPIC_API_KEY or OPENAI_API_KEY in the environment, or with --base-url,
-a live model answers; without, a recorded one, and the demo says so. --kill-after N kills the process in its N-th tool
-call, as a crash would, and a second one finishes the turn: what was recorded is not done again. The session stays in
-SQLite, where `lash sessions show` finds it.
+a live model answers; without, a recorded one, which knows the standard question only, and the demo says so.
+--kill-after N kills the process in its N-th tool call, as a crash would, and a second one finishes the turn: what was
+recorded is not done again. The session stays in SQLite, where `lash sessions show` finds it.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ LIBRARY = Path(sysconfig.get_paths()["stdlib"])
 SESSION = "research"
 LEASE_S = 3.0
 """How long a killed process keeps its session: short, so that the demo goes on soon."""
+KEYS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY")
 VICTIM = "LASH_DEMO_VICTIM"
 """Set in the environment of the process that is to be killed."""
 
@@ -154,7 +155,7 @@ class Screen:
             case TurnEvent.ToolCallCompleted(name=name, args=args, duration_ms=ms):
                 say(f"    * {name} {args}: {ms} ms")
             case TurnEvent.CodeOutput(text=text):
-                say(f"    > {text[:160]}")
+                say(f"    > {text if len(text) <= 160 else text[:160] + '…'}")
             case TurnEvent.CodeBlockCompleted(error=str(error)):
                 say(f"    ! {error}")
             case _:
@@ -188,7 +189,8 @@ async def answer(options: argparse.Namespace, home: Path) -> int:
         print(result.submitted_as(Answer).model_dump_json(indent=2))
         tokens = result.total_usage().total()
         say(f"\nTurn {result.turn_index} is stored{f'; it took {tokens:,} tokens' if tokens else ''}. See it with")
-        say(f"    LASH_HOME={home} lash sessions show {SESSION}")
+        # The command is where this interpreter is; it is on the PATH only where somebody put it there.
+        say(f"    LASH_HOME={home} {Path(sys.executable).with_name('lash')} sessions show {SESSION}")
         return 0
 
 
@@ -205,6 +207,8 @@ def main() -> int:
     parser.add_argument("--max-context-tokens", metavar="N", type=int, default=200_000)
     parser.add_argument("--resume", action="store_true", help="go on with the turn that was killed in --home")
     options = parser.parse_args()
+    if options.question != QUESTION and not (options.base_url or any(os.environ.get(key) for key in KEYS)):
+        parser.error(f"the recorded model answers one question only; for another set {' or '.join(KEYS)}")
     home: Path = options.home or Path(tempfile.mkdtemp(prefix="lash-demo-"))
     if options.kill_after is None:
         return asyncio.run(answer(options, home))

@@ -15,6 +15,7 @@ import asyncio
 import os
 import sqlite3
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -155,6 +156,19 @@ def model(recording: Recording) -> tuple[ProviderHandle, str]:
     return ScriptedProvider([recording] * 1000), "recorded"
 
 
+def lines() -> asyncio.Queue[str]:
+    """The lines of standard input, an empty one at its end. They are read in a thread that no exit waits for."""
+    loop, typed = asyncio.get_running_loop(), asyncio.Queue[str]()
+
+    def read() -> None:
+        for line in iter(sys.stdin.readline, ""):
+            loop.call_soon_threadsafe(typed.put_nowait, line)
+        loop.call_soon_threadsafe(typed.put_nowait, "")
+
+    threading.Thread(target=read, daemon=True).start()
+    return typed
+
+
 async def chat(folder: Path, session_id: str) -> None:
     """A turn for each line of standard input."""
     recording = Recording()
@@ -171,7 +185,8 @@ async def chat(folder: Path, session_id: str) -> None:
     async with core, core.session(session_id, allow_prose_or_submit=True) as session:
         turns = session.read_view().turn_index
         print(f"Session {session_id}, {turns} turns so far. Ask; an empty line ends.")
-        while question := (await asyncio.to_thread(sys.stdin.readline)).strip():
+        typed = lines()
+        while question := (await typed.get()).strip():
             recording.hear(question)
             result = await session.turn(question, sink=Terminal())
             match result.outcome:
@@ -193,8 +208,14 @@ def main() -> int:
     if options.questions:
         print("\n".join(RECORDED))
         return 0
-    options.folder.mkdir(parents=True, exist_ok=True)
-    asyncio.run(chat(options.folder, options.session))
+    try:
+        options.folder.mkdir(parents=True, exist_ok=True)
+        asyncio.run(chat(options.folder, options.session))
+    except (OSError, lash.LashError) as problem:
+        sys.exit(f"desk.py: {problem}")
+    except KeyboardInterrupt:
+        # A turn that was running is not stored; the ones before it are.
+        return 130
     return 0
 
 

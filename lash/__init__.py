@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from lashlang._version import __version__
 
 if TYPE_CHECKING:
-    from lash.config import UNSET, ModeId, ModePreset, RuntimeConfig, Unset
+    from lash.config import UNSET, ModeId, ModePreset, Residency, RuntimeConfig, Unset
     from lash.core import CoreStats, LashCore
     from lash.modes.rlm.config import RlmConfig, RlmLimits
     from lash.modes.rlm.refs import ProjectionRef, ProjectionRegistry
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from lash.turns import Turn
 
 _WHERE = {
-    "lash.config": "UNSET ModeId ModePreset RuntimeConfig Unset",
+    "lash.config": "UNSET ModeId ModePreset Residency RuntimeConfig Unset",
     "lash.core": "CoreStats LashCore",
     "lash.modes.rlm.config": "RlmConfig RlmLimits",
     "lash.modes.rlm.refs": "ProjectionRef ProjectionRegistry",
@@ -135,6 +135,7 @@ __all__ = [
     "PromptTemplateEntry",
     "PromptTemplateSection",
     "ProviderHandle",
+    "Residency",
     "RlmConfig",
     "RlmLimits",
     "RuntimeConfig",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Literal
+
+from lash.runtime.errors import ConfigError
 
 if TYPE_CHECKING:
     from lash.modes.rlm.config import RlmConfig
@@ -50,6 +52,41 @@ class RuntimeConfig:
     keep_checkpoints: int | None = 32
     max_parallel_tools: int | None = None
     max_handoffs: int = 64
+
+    def __post_init__(self) -> None:
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        # Imported here, since what checks the keywords knows UNSET from this module.
+        from lash.checks import COUNT, SECONDS, WHOLE, check
+
+        shapes = {name: SECONDS if name.endswith("_s") else WHOLE if name in _FROM_0 else COUNT for name in given}
+        for name, value in given.items():
+            if value is None and name not in _CAN_BE_OFF:
+                raise ConfigError("contradictory_options", f"RuntimeConfig: `{name}` cannot be None")
+        check("RuntimeConfig", given, shapes, ConfigError)
+
+
+_FROM_0 = ("tool_cancel_ms", "max_handoffs")
+_CAN_BE_OFF = (
+    "tool_timeout_s",
+    "hook_timeout_s",
+    "prepare_hook_timeout_s",
+    "llm_deadline_s",
+    "approval_timeout_s",
+    "keep_checkpoints",
+    "max_parallel_tools",
+)
+
+
+class Residency(Enum):
+    """How much of a session's history is in memory while it is open; the values are what is asked of its store.
+
+    With KEEP_ALL that is every node. With ACTIVE_PATH_ONLY it is the conversation as it stands, and branches that were
+    left behind are read one node at a time, with `LashSession.get_historic_node`; opening a session whose history was
+    often rewritten then costs less. A store that cannot read it alone raises UnsupportedReadScope.
+    """
+
+    KEEP_ALL = "full_graph"
+    ACTIVE_PATH_ONLY = "active_path"
 
 
 class ModeId(str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -10,7 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from lash.config import UNSET, ModePreset, RuntimeConfig, Unset
+from lash.checks import CALLABLE, FLAG, PATH, RECORD, TEXT, Shape, check, check_id, having, many, of
+from lash.config import UNSET, ModePreset, Residency, RuntimeConfig, Unset
 from lash.host.effects.inline import InlineEffectHost
 from lash.host.stores.attachments import InMemoryAttachmentStore
 from lash.host.stores.memory import MemorySessionStoreFactory
@@ -79,7 +81,8 @@ class LashCore:
     `approve` is asked where a tool needs it. `spec` is an overlay of the six fields of the model's policy, over which
     the keywords win. `prompt_template`, `prompt` and `prompt_slots` (or `prompt_layer` in their stead) are the
     application's layer of every prompt. `trace_sink` and `trace_jsonl_path` get the records of all turns, in as much
-    detail as `trace_level` says; `trace_context` is where they belong.
+    detail as `trace_level` says; `trace_context` is where they belong. `residency` says how much of a
+    session is in memory.
 
     Raises ConfigError for what cannot work, before anything runs, and TraceSinkError for a trace that cannot be opened.
     """
@@ -111,12 +114,14 @@ class LashCore:
         trace_level: TraceLevel = TraceLevel.STANDARD,
         trace_context: TraceContext | None = None,
         lease: LeaseTimings | None = None,
+        residency: Residency = Residency.KEEP_ALL,
         runtime: RuntimeConfig | None = None,
         clock: Clock | None = None,
         ids: IdSource | None = None,
     ) -> None:
         given = locals()
         self._given = {name: value for name, value in given.items() if name not in ("self", "__class__")}
+        check("LashCore", self._given, _SHAPES, ConfigError)
         self.loop = BoundLoop()
         self.clock = clock or SystemClock()
         self.ids = ids or RandomIds()
@@ -177,6 +182,7 @@ class LashCore:
             llm_deadline_s=self.runtime.llm_deadline_s,
             cancel_grace_s=self.runtime.cancel_grace_s,
             keep_checkpoints=self.runtime.keep_checkpoints,
+            read_scope=residency.value,
         )
         self._open_sessions: set[LashSession] = set()
         if self._spec.provider is not UNSET:
@@ -248,6 +254,10 @@ class LashCore:
         not bound; `require_submit` and `allow_prose_or_submit` are the default of its turns. Opening raises
         ConfigError, SessionError, and what stores raise.
         """
+        check_id("the session's id", session_id)
+        given = {"parent": parent, "owner": owner, "bindings": bindings, "projected": projected, "globals": globals}
+        given |= {"allow_prose_or_submit": allow_prose_or_submit, "approve": approve}
+        check("core.session", given, _SESSION_SHAPES, ConfigError)
         options: dict[str, Any] = {}
         if projected is not None:
             options["projected"] = projected
@@ -277,6 +287,7 @@ class LashCore:
 
     async def resume(self, parked: ParkedSession) -> LashSession:
         """Open a parked session again, as it was opened before. Raises what opening it raises."""
+        check("core.resume", {"parked": parked}, {"parked": of(ParkedSession)}, ConfigError)
         return await parked.reopen()
 
     def policy(self, spec: SessionSpec) -> SessionPolicy:
@@ -298,6 +309,9 @@ class LashCore:
         turns on other live branches as well. The source is only read. A given `new_session_id` makes the call
         idempotent. Raises SessionError (unknown_session, unknown_turn, session_exists), CheckpointNotKept.
         """
+        self.loop.bind()
+        check_id("the id of the session to fork", session_id)
+        check("core.fork_session", {"turn": turn, "new_session_id": new_session_id}, _FORK, ConfigError)
         return await fork(
             self._store,
             self._attachments,
@@ -312,6 +326,8 @@ class LashCore:
 
         What other sessions and the application hold stays. Raises SessionBusyError while a turn runs on it.
         """
+        self.loop.bind()
+        check_id("the id of the session to delete", session_id)
         store = await self._store.find_store(session_id)
         if store is None:
             return False
@@ -328,6 +344,7 @@ class LashCore:
 
     async def list_sessions(self) -> list[SessionMeta]:
         """What is known of every stored session, newest first."""
+        self.loop.bind()
         return await self._store.list_sessions()
 
     def stats(self) -> CoreStats:
@@ -355,15 +372,13 @@ class LashCore:
         reopen: Callable[[], Awaitable[LashSession]],
     ) -> LashSession:
         self.loop.bind()
-        if not session_id:
-            raise ConfigError("contradictory_options", "a session needs an id")
         relation = SessionRelation.Root() if parent is None else SessionRelation.Child(parent)
         meta = SessionMeta(session_id, session_id, self.clock.now_ms(), relation)
         found = await self._store.find_store(session_id)
         store = found or await self._store.open_store(SessionStoreCreateRequest(session_id, meta))
         made = None if found is not None else session_id
         try:
-            stored = await store.load_session("active_path")
+            stored = await store.load_session(self._services.read_scope)
             while stored is not None and stored.successor_session_id is not None:
                 store, stored = await self._handed_on(store, stored.successor_session_id)
                 session_id = stored.session_id
@@ -405,7 +420,7 @@ class LashCore:
             await self._unmake(made)
             raise
         try:
-            await session.load()
+            await session.take_up(stored)
             await session.trace_opening(__version__)
         except BaseException:
             await session.aclose()
@@ -430,7 +445,7 @@ class LashCore:
         """
         await store.aclose()
         found = await self._store.find_store(successor)
-        stored = None if found is None else await found.load_session("active_path")
+        stored = None if found is None else await found.load_session(self._services.read_scope)
         if found is None or stored is None:
             raise SessionError(
                 "handoff_successor_missing", f"the session was handed on to {successor!r}, which is not in the store"
@@ -452,15 +467,17 @@ class LashCore:
 
     async def aclose(self) -> None:
         """Close what the core was given or made: open sessions, stores, effect host, provider."""
-        for session in list(self._open_sessions):
-            await session.aclose()
-        await self._plugin_host.aclose()
-        await self._store.aclose()
-        await self._effects.aclose()
-        if self._spec.provider is not UNSET:
-            await self._spec.provider.aclose()
-        self._threads.close()
-        self._trace.close()
+        async with contextlib.AsyncExitStack() as closing:
+            # From the last to the first, and each of them even where another one fails.
+            closing.callback(self._trace.close)
+            closing.callback(self._threads.close)
+            if self._spec.provider is not UNSET:
+                closing.push_async_callback(self._spec.provider.aclose)
+            closing.push_async_callback(self._effects.aclose)
+            closing.push_async_callback(self._store.aclose)
+            closing.push_async_callback(self._plugin_host.aclose)
+            for session in self._open_sessions:
+                closing.push_async_callback(session.aclose)
 
     async def __aenter__(self) -> LashCore:
         return self
@@ -470,6 +487,48 @@ class LashCore:
     ) -> None:
         await self.aclose()
 
+
+_SHAPES = {
+    "modes": many(of(ModePreset), "a sequence of ModePreset"),
+    "default_mode": TEXT,
+    "models": Shape(
+        "a mapping of model names to ModelInfo",
+        lambda value: RECORD.fits(value) and all(isinstance(info, ModelInfo) for info in value.values()),
+    ),
+    "tools": Shape("a sequence of tools", lambda value: isinstance(value, Sequence) and not isinstance(value, str)),
+    "plugins": Shape(
+        "a PluginStack or a sequence of plugins",
+        lambda value: isinstance(value, PluginStack) or many(having("id", "a plugin"), "").fits(value),
+    ),
+    "store": having("open_store", "a SessionStoreFactory"),
+    "attachments": having("durability", "an AttachmentStore"),
+    "effect_host": having("scoped", "an EffectHost"),
+    "approve": CALLABLE,
+    "trace_sink": having("append", "a TraceSink"),
+    "trace_jsonl_path": PATH,
+    "trace_level": of(TraceLevel),
+    "trace_context": of(TraceContext),
+    "lease": of(LeaseTimings),
+    "residency": of(Residency),
+    "runtime": of(RuntimeConfig),
+    "clock": having("monotonic", "a Clock"),
+    "ids": having("new", "an IdSource"),
+}
+
+_FORK = {
+    "turn": Shape("the number or the id of a turn", lambda value: TEXT.fits(value) or type(value) is int),
+    "new_session_id": TEXT,
+}
+
+_SESSION_SHAPES = {
+    "parent": TEXT,
+    "owner": of(LeaseOwner),
+    "bindings": many(of(BoundPlugin), "a sequence of plugins that were bound by Binding.bind"),
+    "projected": RECORD,
+    "globals": RECORD,
+    "allow_prose_or_submit": FLAG,
+    "approve": CALLABLE,
+}
 
 _TURN_DEFAULTS = ("require_submit", "allow_prose_or_submit")
 

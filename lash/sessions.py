@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, get_args, overload
 
 from pydantic import BaseModel
 
+from lash.checks import TEXT, Shape, check, of
 from lash.config import UNSET
-from lash.runtime.errors import SessionError, TurnError
+from lash.runtime.errors import ConfigError, SessionError, TurnError
 from lash.runtime.plugins.actions import ActionDefinition
 from lash.runtime.sansio.activity import TurnEvent
 from lash.runtime.sansio.outcome import TurnOutcome
 from lash.runtime.sansio.values import JsonValue
-from lash.runtime.seams.persistence import Boundary, PendingInput
+from lash.runtime.seams.persistence import Boundary, PendingInput, SessionNode
 from lash.runtime.session.view import SessionReadView
 from lash.runtime.tools.cancel import CancelToken
 from lash.runtime.turn.activities import ActivityStream
@@ -26,7 +28,7 @@ from lash.runtime.turn.session import OpenSession
 from lash.runtime.turn.settings import SessionPolicy, TurnRequest
 from lash.runtime.usage import Ledger, SessionUsageReport
 from lash.specs import SessionSpec, overlay, prompt_layer
-from lash.turn_knobs import TURN_KNOBS, LiveKnobs, TurnKnobs
+from lash.turn_knobs import TURN_KNOBS, TURN_SHAPES, LiveKnobs, TurnKnobs
 from lash.turns import Turn
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class LashSession:
         self._defaults = defaults
         self._spec = spec
         self._reopen = reopen
-        self._closed = False
+        self._closing: asyncio.Task[None] | None = None
 
     @property
     def session_id(self) -> str:
@@ -145,13 +147,14 @@ class LashSession:
         return self._turn("", knobs, find)
 
     def _check_open(self) -> None:
-        if self._closed:
+        if self._closing is not None:
             raise SessionError("session_closed", f"session {self.session_id!r} is closed: open it again")
 
     def _request(self, turn_id: str, given: TurnInput, knobs: Mapping[str, Any]) -> TurnRequest:
         """The turn that the keywords ask for. Raises TurnError for those that there are not, ConfigError."""
         if unknown := sorted(knobs.keys() - TURN_KNOBS):
             raise TurnError("contradictory_options", f"a turn takes no keyword {unknown[0]!r}")
+        check("session.turn", knobs, TURN_SHAPES, TurnError)
         options = dict(self._defaults)
         if knobs.get("require_submit") is not None or knobs.get("allow_prose_or_submit"):
             options["require_submit"] = knobs.get("require_submit")
@@ -186,6 +189,7 @@ class LashSession:
             stream.add_sink(knobs["sink"])
 
         async def run(stream: ActivityStream, token: CancelToken) -> TurnResult[Any] | None:
+            self._check_open()
             found = await request()
             stream.turn_id = found.turn_id
             result = await self._session.run_turn(found, stream, token)
@@ -208,6 +212,9 @@ class LashSession:
         while isinstance(outcome := links[-1].outcome, TurnOutcome.Handoff) and len(links) <= most:
             before = self._session
             reopened = await self._reopen()
+            if self._closing is not None:
+                await reopened.aclose()
+                break
             self._session = reopened._session
             self._core.closed(reopened)
             await before.aclose()
@@ -252,15 +259,22 @@ class LashSession:
         Raises InvalidInput for images that there are not, IdempotencyConflict where the key was used for other input.
         """
         self._check_open()
+        self._core.loop.bind()
+        check("session.queue", {"id": id, "source_key": source_key, "min_boundary": min_boundary}, _QUEUE, TurnError)
         given = TurnInput.of(input)
         return await self._session.queue(given, id or self._core.ids.new("input"), source_key, next_turn, min_boundary)
 
     async def cancel_input(self, input_id: str) -> PendingInput | None:
         """Take queued input back; None once a turn has taken it."""
+        self._check_open()
+        self._core.loop.bind()
+        check("session.cancel_input", {"input_id": input_id}, {"input_id": TEXT}, TurnError)
         return await self._session.cancel_input(input_id)
 
     async def queued(self) -> list[PendingInput]:
         """All input that was ever queued, oldest first, with what has become of it."""
+        self._check_open()
+        self._core.loop.bind()
         return await self._session.list_inputs()
 
     def cancel_running_turns(self, reason: str | None = None) -> int:
@@ -273,6 +287,10 @@ class LashSession:
         Raises ConfigError for what cannot be, SessionBusyError while a turn runs.
         """
         self._check_open()
+        self._core.loop.bind()
+        check("session.configure", {"spec": spec}, {"spec": of(SessionSpec)}, ConfigError)
+        if spec.mode not in (UNSET, self.mode):
+            raise SessionError("session_mode_mismatch", f"session {self.session_id!r} keeps its mode, {self.mode!r}")
         changed = spec.over(self._spec)
         own = {*self.policy.own, *(name for name in OWN_FIELDS if getattr(spec, name) is not UNSET)}
         policy = replace(self._core.policy(changed), own=tuple(name for name in OWN_FIELDS if name in own))
@@ -291,6 +309,7 @@ class LashSession:
         while a turn runs.
         """
         self._check_open()
+        self._core.loop.bind()
         return await self._session.act(name, {} if args is None else args, self._core.ids.new("op"))
 
     def fork(self, turn: int | str | None = None, *, session_id: str | None = None, **knobs: Any) -> SessionOpener:
@@ -309,6 +328,11 @@ class LashSession:
         """The session as it was committed last."""
         return self._session.read_view()
 
+    async def get_historic_node(self, node_id: str) -> SessionNode | None:
+        """A node of the session on any branch, also one that is not in memory; None where there is none."""
+        self._check_open()
+        return await self._session.get_historic_node(node_id)
+
     async def usage_report(self) -> SessionUsageReport:
         """What the session has used."""
         return Ledger(self._session.read_view().usage).report()
@@ -319,11 +343,21 @@ class LashSession:
         return ParkedSession(self.session_id, self._reopen)
 
     async def aclose(self) -> None:
-        """Close the session; a turn that runs is asked to stop and waited for."""
-        if not self._closed:
-            self._closed = True
-            self._core.closed(self)
+        """Close the session; a turn that runs is asked to stop and waited for.
+
+        Once begun, it is done to its end, even if this call is cancelled. A sink of the turn is not waited in: there it
+        only begins.
+        """
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close())
+        if not self._session.in_sink():
+            await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        try:
             await self._session.aclose()
+        finally:
+            self._core.closed(self)
 
     async def __aenter__(self) -> LashSession:
         return self
@@ -364,6 +398,12 @@ class SessionOpener:
         if self._opened is not None:
             self._core.loop.run(self._opened.aclose)
 
+
+_QUEUE = {
+    "id": TEXT,
+    "source_key": TEXT,
+    "min_boundary": Shape('"after_work" or "before_completion"', lambda value: value in get_args(Boundary)),
+}
 
 OWN_FIELDS = ("model", "model_variant", "max_context_tokens", "max_turns")
 """What a session keeps of the policy that it was given itself."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
+from lash.checks import COUNT, TEXT, Shape, check, many, of
 from lash.config import UNSET, Unset
 from lash.runtime.errors import ConfigError
 from lash.runtime.providers.handle import ProviderHandle
@@ -32,6 +33,10 @@ class SessionSpec:
     prompt_layer: PromptLayer | Unset = UNSET
     base: Literal["new", "inherit"] = "new"
 
+    def __post_init__(self) -> None:
+        given = {name: getattr(self, name) for name in FIELDS}
+        check("the model's policy", given, _SHAPES, ConfigError)
+
     @staticmethod
     def new(**wishes: Any) -> SessionSpec:
         """An overlay over the core. Raises ConfigError (contradictory_options) for a field that there is not."""
@@ -57,6 +62,34 @@ class SessionSpec:
 
 FIELDS = tuple(field.name for field in fields(SessionSpec) if field.name != "base")
 
+_SHAPES = {
+    "provider": of(ProviderHandle),
+    "model": TEXT,
+    "model_variant": TEXT,
+    "mode": TEXT,
+    "max_context_tokens": COUNT,
+    "max_turns": COUNT,
+    "prompt_layer": of(PromptLayer),
+}
+
+_CONTRIBUTIONS = many(of(PromptContribution), "a sequence of PromptContribution")
+
+_PROMPT_SHAPES = {
+    "prompt_template": of(PromptTemplate),
+    "prompt": _CONTRIBUTIONS,
+    "prompt_slots": Shape(
+        "a mapping of PromptSlot to contributions",
+        lambda value: (
+            isinstance(value, Mapping)
+            and all(
+                isinstance(slot, PromptSlot) and _CONTRIBUTIONS.fits(given)
+                for slot, given in cast("Mapping[object, object]", value).items()
+            )
+        ),
+    ),
+    "prompt_layer": of(PromptLayer),
+}
+
 
 def _spec(base: Literal["new", "inherit"], wishes: Mapping[str, Any]) -> SessionSpec:
     for name in wishes:
@@ -78,6 +111,7 @@ def combined(overlays: Iterable[SessionSpec]) -> SessionSpec:
 def overlay(spec: SessionSpec | None, keywords: Mapping[str, Any]) -> SessionSpec:
     """A spec with the keywords beside it, which win; None among them means not given, except for the two knobs that
     take None (`model_variant`, `max_turns`)."""
+    check("spec", {"spec": spec}, {"spec": of(SessionSpec)}, ConfigError)
     given: dict[str, Any] = {
         name: value
         for name, value in keywords.items()
@@ -126,6 +160,8 @@ def prompt_layer(
     Raises ConfigError (contradictory_options) where a whole layer is given beside the others, and for contributions
     under the wrong slot.
     """
+    given = {"prompt_template": template, "prompt": prompt, "prompt_slots": slots, "prompt_layer": layer}
+    check("the prompt", given, _PROMPT_SHAPES, ConfigError)
     if layer is not None:
         if template is not None or prompt or slots is not None:
             raise ConfigError(

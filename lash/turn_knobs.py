@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 from pydantic import BaseModel
 
+from lash.checks import CALLABLE, FLAG, RECORD, SECONDS, TEXT, having, many, of
 from lash.config import Unset
 from lash.runtime.plugins.binding import PluginInput
 from lash.runtime.providers.handle import ProviderHandle
@@ -66,3 +67,18 @@ class TurnKnobs(LiveKnobs, total=False):
 
 TURN_KNOBS = frozenset(TurnKnobs.__annotations__)
 """Their names."""
+
+TURN_SHAPES = {
+    "turn_id": TEXT,
+    "trace_turn_id": TEXT,
+    "projected": RECORD,
+    "tool_result_projectors": many(CALLABLE, "a sequence of functions"),
+    "plugin_inputs": many(of(PluginInput), "a sequence of what Binding.input makes"),
+    "sink": having("emit", "a sink with an async method `emit`"),
+    "cancel": of(CancelToken),
+    "effects": having("execute", "an EffectController"),
+    "approve": CALLABLE,
+    "wait_if_busy": SECONDS,
+    "allow_prose_or_submit": FLAG,
+}
+"""What those of them take that are not the session's as well."""

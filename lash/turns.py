@@ -56,7 +56,12 @@ class Turn(Generic[R_co]):
         return self.result().__await__()
 
     async def result(self) -> R_co:
-        """The turn's result. Cancelling the first task that waits for it cancels the turn without a commit."""
+        """The turn's result. Cancelling the first task that waits for it cancels the turn without a commit.
+
+        Raises TurnError (turn_waits_for_itself) in a sink of the turn, besides what the turn raises.
+        """
+        if self._stream.in_sink():
+            raise TurnError("turn_waits_for_itself", "the turn waits for this sink: wait for the turn somewhere else")
         begins = self._task is None
         task = self._begin()
         if begins:
@@ -109,6 +114,7 @@ class Turn(Generic[R_co]):
     ) -> None:
         if self._task is not None and not self._task.done():
             self._token.cancel("the turn's context was left")
+            self._stream.stop_listening()
             await asyncio.wait([self._task])
 
     def _begin(self) -> asyncio.Task[R_co]:

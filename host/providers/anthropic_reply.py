@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lash.host.providers.wire import (
     JsonObject,
+    Pieces,
     joined_text,
     obj,
     objects,
@@ -28,6 +29,7 @@ from lash.runtime.sansio.llm import (
     ResponsePart,
     TerminalReason,
 )
+from lash.runtime.sansio.usage import TokenUsage
 
 STOP_REASONS: dict[str, TerminalReason] = {
     "end_turn": "stop",
@@ -47,24 +49,24 @@ class _Part:
 
     index: int
     start: JsonObject
-    text: str = ""
-    signature: str = ""
-    arguments: str = ""
+    text: Pieces = field(default_factory=Pieces)
+    signature: Pieces = field(default_factory=Pieces)
+    arguments: Pieces = field(default_factory=Pieces)
 
     def part(self) -> ResponsePart | None:
         """What has become of it; None for what is empty, or of a kind that a response does not have."""
         match self.start.get("type"):
             case "text":
-                return Block.Text(self.text) if self.text else None
+                return Block.Text(self.text.text) if self.text else None
             case "thinking":
                 if not self.text and not self.signature:
                     return None
-                return Block.Reasoning(self.text, ReasoningReplay(signature=self.signature or None))
+                return Block.Reasoning(self.text.text, ReasoningReplay(signature=self.signature.text or None))
             case "redacted_thinking":
                 data = string(self.start.get("data"))
                 return Block.Reasoning("", ReasoningReplay(signature=data, redacted=True))
             case "tool_use":
-                arguments = self.arguments or json.dumps(obj(self.start.get("input")), ensure_ascii=False)
+                arguments = self.arguments.text or json.dumps(obj(self.start.get("input")), ensure_ascii=False)
                 return Block.ToolCall(string(self.start.get("id")), string(self.start.get("name")), arguments)
             case _:
                 return None
@@ -141,17 +143,10 @@ class AnthropicDecoder:
         diagnostic = self._explanation
         if self._stop is not None and self._stop not in STOP_REASONS:
             diagnostic = f"the model stopped for a reason that is not known: {self._stop}"
-        details = obj(self._usage.get("output_tokens_details"))
         return LlmResponse(
             joined_text(parts),
             parts,
-            usage=split_usage(
-                uncached=self._usage.get("input_tokens"),
-                cached=self._usage.get("cache_read_input_tokens"),
-                written=self._usage.get("cache_creation_input_tokens"),
-                output=self._usage.get("output_tokens"),
-                reasoning=details.get("thinking_tokens"),
-            ),
+            usage=self._tokens(),
             terminal_reason=reason,
             terminal_diagnostic=diagnostic,
             provider_usage=self._usage or None,
@@ -174,7 +169,7 @@ class AnthropicDecoder:
                 self._extend(index, {"type": "text_delta", "text": start.get("text")})
             case "thinking":
                 self._extend(index, {"type": "thinking_delta", "thinking": start.get("thinking")})
-                part.signature = string(start.get("signature"))
+                part.signature = Pieces(string(start.get("signature")))
             case "tool_use":
                 self._sink(
                     LlmStreamEvent.ToolCallStarted(part.index, string(start.get("id")), string(start.get("name")))
@@ -189,19 +184,19 @@ class AnthropicDecoder:
         match delta.get("type"):
             case "text_delta":
                 text = string(delta.get("text"))
-                part.text += text
+                part.text.add(text)
                 if text:
                     self._sink(LlmStreamEvent.TextDelta(text, part.index))
             case "thinking_delta":
                 text = string(delta.get("thinking"))
-                part.text += text
+                part.text.add(text)
                 if text:
                     self._sink(LlmStreamEvent.ReasoningDelta(text, part.index))
             case "signature_delta":
-                part.signature += string(delta.get("signature"))
+                part.signature.add(string(delta.get("signature")))
             case "input_json_delta":
                 text = string(delta.get("partial_json"))
-                part.arguments += text
+                part.arguments.add(text)
                 if text:
                     self._sink(LlmStreamEvent.ToolCallDelta(part.index, text))
             case _:
@@ -221,4 +216,15 @@ class AnthropicDecoder:
     def _add_usage(self, usage: object) -> None:
         """Counts are cumulative; what is null in a later report has not changed."""
         self._usage |= {key: value for key, value in obj(usage).items() if value is not None}
-        self._sink(LlmStreamEvent.UsageUpdate(self.partial().usage))
+        self._sink(LlmStreamEvent.UsageUpdate(self._tokens()))
+
+    def _tokens(self) -> TokenUsage:
+        """The usage report as the runtime counts."""
+        details = obj(self._usage.get("output_tokens_details"))
+        return split_usage(
+            uncached=self._usage.get("input_tokens"),
+            cached=self._usage.get("cache_read_input_tokens"),
+            written=self._usage.get("cache_creation_input_tokens"),
+            output=self._usage.get("output_tokens"),
+            reasoning=details.get("thinking_tokens"),
+        )

@@ -153,7 +153,7 @@ def failure_of(error: Exception, sdk: ModuleType, partial: LlmResponse | None = 
     if isinstance(error, sdk.APITimeoutError | httpx2.TimeoutException):
         return ProviderFailure("timeout", _say(error), partial=partial)
     if isinstance(error, sdk.APIConnectionError):
-        return ProviderFailure("transport", _say(error.__cause__ or error), partial=partial)
+        return ProviderFailure("transport", _unconnected(error), partial=partial)
     if isinstance(error, sdk.APIResponseValidationError):
         return malformed(str(error), partial)
     if isinstance(error, sdk.APIError):
@@ -183,6 +183,12 @@ def _status_failure(error: Any, partial: LlmResponse | None) -> ProviderFailure:
         headers=http.headers,
         partial=partial,
     )
+
+
+def _unconnected(error: Any) -> str:
+    """Which server could not be reached, or was lost, and how; never its whole address, which may hold a password."""
+    where = cast("httpx2.Request", error.request).url.netloc.decode("ascii", "replace")
+    return f"the connection to {where} failed: {_say(error.__cause__ or error)}"
 
 
 def _say(error: BaseException) -> str:

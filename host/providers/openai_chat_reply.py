@@ -13,6 +13,7 @@ from typing import cast
 from lash.host.providers.openai_profiles import EndpointProfile
 from lash.host.providers.wire import (
     JsonObject,
+    Pieces,
     joined_text,
     obj,
     objects,
@@ -58,7 +59,7 @@ class _Text:
 
     index: int
     reasoning: bool
-    text: str = ""
+    text: Pieces = field(default_factory=Pieces)
 
 
 @dataclass(slots=True, eq=False)
@@ -69,7 +70,7 @@ class _Call:
     key: object
     call_id: str = ""
     name: str = ""
-    arguments: str = ""
+    arguments: Pieces = field(default_factory=Pieces)
     encrypted: list[JsonValue] = field(default_factory=list[JsonValue])
 
 
@@ -97,7 +98,7 @@ class ChatDecoder:
         self._id: str | None = None
         self._model: str | None = None
         self._finish = ""
-        self._refusal = ""
+        self._refusal = Pieces()
         self._spoken = False
         self._answered = False
 
@@ -144,7 +145,7 @@ class ChatDecoder:
 
     def _made(self, reason: TerminalReason) -> LlmResponse:
         parts = tuple(self._part(entry) for entry in self._parts)
-        diagnostic = self._refusal or None
+        diagnostic = self._refusal.text or None
         if self._finish and self._finish not in FINISH_REASONS:
             diagnostic = f"the model stopped for a reason that is not known: {self._finish}"
         return LlmResponse(
@@ -168,10 +169,11 @@ class ChatDecoder:
 
     def _part(self, entry: _Text | _Call) -> ResponsePart:
         if isinstance(entry, _Text):
-            return Block.Reasoning(entry.text) if entry.reasoning else Block.Text(entry.text)
+            return Block.Reasoning(entry.text.text) if entry.reasoning else Block.Text(entry.text.text)
         replay = ToolCallReplay(opaque=entry.encrypted) if entry.encrypted else None
         # Some servers send nothing at all for a tool without parameters.
-        arguments = self._restore(entry.name, entry.arguments) if entry.arguments.strip() else "{}"
+        given = entry.arguments.text
+        arguments = self._restore(entry.name, given) if given.strip() else "{}"
         return Block.ToolCall(entry.call_id, entry.name, arguments, replay)
 
     def _add(self, delta: JsonObject) -> None:
@@ -179,16 +181,16 @@ class ChatDecoder:
         reasoning = next((text for name in REASONING_FIELDS if (text := string(delta.get(name)))), "")
         if reasoning:
             entry = self._text(reasoning=True)
-            entry.text += reasoning
+            entry.text.add(reasoning)
             self._sink(LlmStreamEvent.ReasoningDelta(reasoning, entry.index))
         self._details += [item for item in objects(delta.get("reasoning_details")) if item.get("type") == ENCRYPTED]
         content, refusal = string(delta.get("content")), string(delta.get("refusal"))
         self._spoken = self._spoken or bool(content)
-        self._refusal += refusal
+        self._refusal.add(refusal)
         for text in (content, refusal):
             if text:
                 entry = self._text(reasoning=False)
-                entry.text += text
+                entry.text.add(text)
                 self._sink(LlmStreamEvent.TextDelta(text, entry.index))
         for call in objects(delta.get("tool_calls")):
             self._add_call(call)
@@ -213,7 +215,7 @@ class ChatDecoder:
             self._sink(LlmStreamEvent.ToolCallStarted(entry.index, entry.call_id, name))
         entry.name = entry.name or name
         if arguments:
-            entry.arguments += arguments
+            entry.arguments.add(arguments)
             self._sink(LlmStreamEvent.ToolCallDelta(entry.index, arguments))
 
     def _call(self, key: object, call_id: str, name: str) -> _Call | None:

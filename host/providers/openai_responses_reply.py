@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from lash.host.providers.wire import (
     JsonObject,
+    Pieces,
     joined_text,
     missing_suffix,
     obj,
@@ -39,7 +40,7 @@ class _Piece:
     """A piece of text within an item, as it arrives: a content part of a message, or a paragraph of reasoning."""
 
     part_index: int
-    text: str = ""
+    text: Pieces = field(default_factory=Pieces)
     refusal: bool = False
 
 
@@ -50,9 +51,9 @@ class _Item:
     wire: JsonObject
     part_index: int
     pieces: dict[int, _Piece] = field(default_factory=dict[int, _Piece])
-    summary: dict[int, str] = field(default_factory=dict[int, str])
-    raw_reasoning: dict[int, str] = field(default_factory=dict[int, str])
-    arguments: str = ""
+    summary: dict[int, Pieces] = field(default_factory=dict[int, Pieces])
+    raw_reasoning: dict[int, Pieces] = field(default_factory=dict[int, Pieces])
+    arguments: Pieces = field(default_factory=Pieces)
     announced: bool = False
 
     @property
@@ -68,22 +69,23 @@ class _Item:
                     string(self.wire.get("status")) or None,
                     string(self.wire.get("phase")) or None,
                 )
-                return [Block.Text(piece.text, meta) for _, piece in sorted(self.pieces.items()) if piece.text]
+                return [Block.Text(piece.text.text, meta) for _, piece in sorted(self.pieces.items()) if piece.text]
             case "reasoning":
                 return self._reasoning()
             case "function_call":
                 item_id = string(self.wire.get("id"))
                 call_id, name = string(self.wire.get("call_id")) or item_id, string(self.wire.get("name"))
                 replay = ToolCallReplay(item_id) if item_id else None
-                arguments = restore(name, self.arguments) if self.arguments.strip() else "{}"
+                given = self.arguments.text
+                arguments = restore(name, given) if given.strip() else "{}"
                 return [Block.ToolCall(call_id, name, arguments, replay)]
             case _:
                 return []
 
     def _reasoning(self) -> list[ResponsePart]:
-        summary = tuple(text for _, text in sorted(self.summary.items()))
+        summary = tuple(pieces.text for _, pieces in sorted(self.summary.items()))
         encrypted = string(self.wire.get("encrypted_content"))
-        text = "\n\n".join(summary or (text for _, text in sorted(self.raw_reasoning.items())))
+        text = "\n\n".join(summary or (pieces.text for _, pieces in sorted(self.raw_reasoning.items())))
         if not text and not encrypted:
             return []
         replay = ReasoningReplay(string(self.wire.get("id")) or None, encrypted or None, summary=summary)
@@ -144,7 +146,7 @@ class ResponsesDecoder:
                 self._arguments(event, string(event.get("delta")))
             case "response.function_call_arguments.done":
                 if (item := self._find(event)) is not None:
-                    self._arguments(event, missing_suffix(item.arguments, string(event.get("arguments"))))
+                    self._arguments(event, missing_suffix(item.arguments.text, string(event.get("arguments"))))
             case "response.completed" | "response.incomplete" | "response.failed":
                 self.reply(obj(event.get("response")))
             case "error":
@@ -199,7 +201,7 @@ class ResponsesDecoder:
         kinds = {item.kind for item in self._items.values()}
         pieces = [piece for item in self._items.values() for piece in item.pieces.values() if piece.text]
         if pieces and all(piece.refusal for piece in pieces) and "function_call" not in kinds:
-            return "content_filter", "".join(piece.text for piece in pieces)
+            return "content_filter", "".join(piece.text.text for piece in pieces)
         return ("tool_use" if "function_call" in kinds else "stop"), None
 
     def _new_index(self) -> int:
@@ -264,7 +266,7 @@ class ResponsesDecoder:
         return item.pieces[index]
 
     def _show(self, piece: _Piece, text: str) -> None:
-        piece.text += text
+        piece.text.add(text)
         if text:
             self._sink(LlmStreamEvent.TextDelta(text, piece.part_index))
 
@@ -282,8 +284,8 @@ class ResponsesDecoder:
 
     def _settle_piece(self, piece: _Piece, text: str) -> None:
         """Make a text what it finally is; the handle takes back what was shown if that was something else."""
-        self._show(piece, missing_suffix(piece.text, text))
-        piece.text = text
+        self._show(piece, missing_suffix(piece.text.text, text))
+        piece.text = Pieces(text)
 
     def _content_part(self, event: JsonObject) -> None:
         item, part = self._find(event), obj(event.get("part"))
@@ -306,27 +308,28 @@ class ResponsesDecoder:
         index = place if isinstance(place, int) else 0
         begun = index in item.summary
         break_before = "\n\n" if item.summary and not begun else ""
-        item.summary[index] = item.summary.get(index, "") + text
+        item.summary.setdefault(index, Pieces()).add(text)
         self._sink(LlmStreamEvent.ReasoningDelta(break_before + text, item.part_index))
 
     def _final_summary(self, event: JsonObject, text: str) -> None:
         item = self._find(event)
         place: object = event.get("summary_index")
         if item is not None:
-            self._summary(event, missing_suffix(item.summary.get(place if isinstance(place, int) else 0, ""), text))
+            streamed = item.summary.get(place if isinstance(place, int) else 0, Pieces())
+            self._summary(event, missing_suffix(streamed.text, text))
 
     def _raw_reasoning(self, event: JsonObject, text: str) -> None:
         item = self._find(event)
         if item is not None and text:
             place: object = event.get("content_index")
             index = place if isinstance(place, int) else 0
-            item.raw_reasoning[index] = item.raw_reasoning.get(index, "") + text
+            item.raw_reasoning.setdefault(index, Pieces()).add(text)
             self._sink(LlmStreamEvent.ReasoningDelta(text, item.part_index))
 
     def _arguments(self, event: JsonObject, text: str) -> None:
         item = self._find(event)
         if item is not None and text:
-            item.arguments += text
+            item.arguments.add(text)
             self._sink(LlmStreamEvent.ToolCallDelta(item.part_index, text))
 
     def _settle(self, item: _Item, wire: JsonObject) -> None:
@@ -337,12 +340,13 @@ class ResponsesDecoder:
                 for place, part in enumerate(objects(wire.get("content"))):
                     self._settle_content(item, place, part)
             case "reasoning":
-                if summary := [string(part.get("text")) for part in objects(wire.get("summary"))]:
+                if summary := [Pieces(string(part.get("text"))) for part in objects(wire.get("summary"))]:
                     item.summary = dict(enumerate(summary))
-                if raw := [string(part.get("text")) for part in objects(wire.get("content"))]:
+                if raw := [Pieces(string(part.get("text"))) for part in objects(wire.get("content"))]:
                     item.raw_reasoning = dict(enumerate(raw))
             case "function_call":
-                item.arguments = string(wire.get("arguments")) or item.arguments
+                if whole := string(wire.get("arguments")):
+                    item.arguments = Pieces(whole)
             case _:
                 pass
 

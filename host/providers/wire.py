@@ -70,6 +70,29 @@ def joined_text(parts: tuple[ResponsePart, ...]) -> str:
     return "".join(part.text for part in parts if isinstance(part, Block.Text))
 
 
+class Pieces:
+    """A text that comes in pieces. They are joined when the text is read, not as each one comes."""
+
+    __slots__ = ("_pieces",)
+
+    def __init__(self, *pieces: str) -> None:
+        self._pieces = list(pieces)
+
+    def __bool__(self) -> bool:
+        return any(self._pieces)
+
+    def add(self, piece: str) -> None:
+        """One more piece."""
+        self._pieces.append(piece)
+
+    @property
+    def text(self) -> str:
+        """The pieces so far, one behind the other."""
+        if len(self._pieces) > 1:
+            self._pieces = ["".join(self._pieces)]
+        return self._pieces[0] if self._pieces else ""
+
+
 def missing_suffix(streamed: str, final: str) -> str:
     """What `final` has that was not streamed; nothing where it is no extension of it."""
     return final[len(streamed) :] if final.startswith(streamed) else ""

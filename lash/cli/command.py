@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Any
@@ -10,6 +11,9 @@ import click
 
 from lash import __version__
 from lash.cli.options import STREAM, TurnOptions, turn_options, write_options
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says where there is no room left for the output."""
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -34,9 +38,23 @@ class _Root(click.Group):
         write_options(self, ctx, formatter)
         self.format_commands(ctx, formatter)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is named; the error for a question without `-p` says how to ask it."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if getattr(error, "possibilities", None):
+                raise
+            raise click.UsageError(f'{error.message} A question goes with -p: lash -p "..."', ctx) from error
+
 
 def _flags(args: list[str]) -> list[str]:
-    """The arguments with `--json=stream` as a flag of its own."""
+    """The arguments with `--json=stream` as a flag of its own. Raises click.UsageError for `--json=` anything else."""
+    for one in args:
+        if one.startswith("--json=") and one != "--json=stream":
+            raise click.UsageError(f"{one}: write --json for one result, or --json=stream for every activity as well")
     return [STREAM if one == "--json=stream" else one for one in args]
 
 
@@ -158,9 +176,9 @@ def run() -> None:
 
 
 def _report(error: Exception) -> int:
-    """Tell a person what could not be done; the exit code. Anything but the errors of lash is raised again."""
+    """Tell a person what could not be done; the exit code. Errors of others are raised again, but for a full disk."""
     from lash import LashError
-    from lash.cli.exits import CliError, exit_of_error
+    from lash.cli.exits import CliError, Exit, exit_of_error
 
     if isinstance(error, CliError):
         click.echo(f"lash: {error}", err=True)
@@ -168,4 +186,9 @@ def _report(error: Exception) -> int:
     if isinstance(error, LashError):
         click.echo(f"lash: {error.message} [{error.code}]", err=True)
         return int(exit_of_error(error))
+    if isinstance(error, OSError) and error.errno in FULL:
+        # What is left in the buffer would fail again when the interpreter flushes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        click.echo(f"lash: not everything could be written: {error.strerror}", err=True)
+        return int(Exit.FAILED)
     raise error

@@ -115,6 +115,11 @@ def choose(flags: ModelFlags, environment: Mapping[str, str], stored: PersistedS
     wanted = model or (stored.model if stored else None)
     spec, label, model = _provider(flags, environment, stored, wanted, model)
     if flags.base_url is not None:
+        if spec["type"] == "openai":
+            raise CliError(
+                "--base-url: provider openai has an address of its own; leave --provider out, or write --provider"
+                f" {COMPATIBLE}, for another server"
+            )
         spec["base_url"] = flags.base_url
     if flags.max_output_tokens is not None:
         spec["options"] = {"max_output_tokens": flags.max_output_tokens}
@@ -166,6 +171,11 @@ def _provider(
     if stored is not None and stored.provider is not None:
         return (*_stored(stored.provider, environment), model)
     ready = [one for one in VENDORS.values() if one.missing(environment) is None]
+    lacking = vendor.missing(environment) if vendor is not None else None
+    if vendor is not None and lacking is not None and not any(one.name in GATEWAYS for one in ready):
+        raise CliError(
+            f"model {wanted} needs {lacking} in the environment; --provider sends it elsewhere", Exit.NO_PROVIDER
+        )
     if len(ready) == 1:
         return ready[0].spec(environment), ready[0].name, model
     if not ready:

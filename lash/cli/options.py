@@ -27,6 +27,18 @@ class TurnOption(click.Option):
         return {}
 
 
+class _Count(click.IntRange):
+    """A whole number, called so in errors."""
+
+    name = "whole number"
+
+
+class _Seconds(click.FloatRange):
+    """A number of seconds, called so in errors."""
+
+    name = "number of seconds"
+
+
 @dataclass(frozen=True, slots=True)
 class TurnOptions:
     """What the command line says of a turn, checked as far as one option can be."""
@@ -132,8 +144,8 @@ LEVELS: Final = ("standard", "extended")
 
 def _declarations(*, resumes: bool) -> list[Decorator]:
     """The options in the order of help; a turn on a session that is named otherwise has no `--session`."""
-    count = click.IntRange(min=1)
-    seconds = click.FloatRange(min=0, min_open=True)
+    count = _Count(min=1)
+    seconds = _Seconds(min=0, min_open=True)
     folder = click.Path(exists=True, file_okay=False, path_type=Path)
     file = click.Path(path_type=Path)  # looked at once the directory of --cwd is entered
     model = _under(MODEL)
@@ -164,7 +176,7 @@ def _declarations(*, resumes: bool) -> list[Decorator]:
         execution("Seconds of the turn at most.", "--timeout", metavar="S", type=seconds),
         execution("Run as if started in DIR.", "--cwd", "-C", metavar="DIR", type=folder),
         *([] if resumes else which),
-        session("Seconds to wait for a session that is busy.", "--wait", metavar="S", type=click.FloatRange(min=0)),
+        session("Seconds to wait for a session that is busy.", "--wait", metavar="S", type=_Seconds(min=0)),
         session("Record every effect, so that a killed turn can be resumed.", "--durable", is_flag=True),
         output("The result as JSON; --json=stream: before it every activity, in lines.", "--json", is_flag=True),
         output("", STREAM, is_flag=True, hidden=True),

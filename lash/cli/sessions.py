@@ -89,7 +89,10 @@ def fork(session: str, *, turn: str | None, name: str | None, as_json: bool) -> 
                 f"turn {turn} of session {source.name} cannot be forked any more: {kept} [checkpoint_not_kept]"
             ) from error
         except UnknownTurn as error:
-            raise CliError(f"session {source.name} has no turn {turn or ''} to fork".replace("  ", " ")) from error
+            which = f"turn {turn}" if turn else "turn"
+            raise CliError(
+                f"session {source.name} has no {which} to fork; `lash sessions show {source.id[:8]}` lists its turns"
+            ) from error
         made = await book.find(made_id)
         turns = _turn_of(made.forked_from)
         own: dict[str, JsonValue] = {"used_ms": int(time.time() * 1000), "turns": turns}

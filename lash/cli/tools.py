@@ -9,12 +9,16 @@ import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, Final, cast
 
+import lash
 from lash import ConfigError, Tool
 from lash.cli.exits import CliError
 from lash.cli.naming import nearest
 from lash.runtime.tools.decorator import as_providers
+
+PACKAGE: Final = Path(lash.__file__).parent
+"""Where lash itself is: errors that it raises are told with the place of the user's code."""
 
 
 def load_tools(given: str) -> list[object]:
@@ -82,7 +86,7 @@ def _failure(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}: SyntaxError: {error.msg}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
-    own = [frame for frame in frames if Path(frame.filename).resolve() != Path(__file__).resolve()]
+    own = [frame for frame in frames if not Path(frame.filename).is_relative_to(PACKAGE)]
     where = f"{own[-1].filename}:{own[-1].lineno}: " if own else ""
     text = error.message if isinstance(error, ConfigError) else str(error)
     return f"{where}{type(error).__name__}: {text}" if text else f"{where}{type(error).__name__}"

@@ -34,7 +34,7 @@ class RlmLimits(BaseModel):
     """Bounds of a turn beyond those of the runtime; None is unlimited.
 
     `block_timeout_s` counts the time that the machine computes, not what tools and people take. `kernel` overrides
-    limits of the language by name (language chapter 16).
+    limits of the language by name, those of `lashlang.Limits`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -7,16 +7,18 @@ seeds, transient messages and calls inside blocks have no index.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import is_
 from typing import TypeAlias
 
 from lash.modes.rlm.driver import MOST_TOOL_RECORDS
-from lash.modes.rlm.types import RlmTrajectoryEntry, read_event
+from lash.modes.rlm.types import RlmEvent, RlmTrajectoryEntry, read_event
 from lash.runtime.sansio.messages import Message, Part, PruneState, SessionEvent, SessionEventRecord
 from lash.runtime.sansio.tools import ToolCallRecord, ToolOutput
 from lash.runtime.sansio.values import JsonValue
-from lash.runtime.session.view import ChronologicalProjection
+from lashlang import JsonSource, Value
+from lashlang.projection import Step, Unsupported
 
 HISTORY = "history"
 """The name under which programs see it."""
@@ -127,28 +129,136 @@ class History:
     @staticmethod
     def of(events: Sequence[SessionEventRecord]) -> History:
         """The history that the active path tells; pydantic.ValidationError for a broken event of this mode."""
-        steps = {id(event): entry for event in events if isinstance(entry := read_event(event), RlmTrajectoryEntry)}
-        # Calls that have no index of their own, or have it already.
-        counted = {call_id for entry in steps.values() for call_id in _owned_by(entry)}
-        records: dict[str, ToolCallRecord] = {}
-        for event in events:
+        return HistoryReader().read(events)
+
+
+class HistoryReader:
+    """Reads the history of one session again and again, each event once.
+
+    An active path mostly grows at its end. Events never change, so those that are the same objects as before, in the
+    same places, tell what they told before, and only those behind them are read. A path that was rewritten, or that
+    belongs to another branch, is gone through from its beginning; also then no event is validated twice.
+    `read_record` is what reads an event of this mode.
+    """
+
+    def __init__(self, read_record: Callable[[object], RlmEvent | None] = read_event) -> None:
+        self._read_record = read_record
+        self._known: dict[int, tuple[SessionEventRecord, RlmTrajectoryEntry | None]] = {}
+        self._begin()
+
+    def read(self, events: Sequence[SessionEventRecord]) -> History:
+        """The history that the active path tells; pydantic.ValidationError for a broken event of this mode."""
+        path = tuple(events)
+        kept = len(self._path)
+        if len(path) < kept or not all(map(is_, self._path, path)):
+            self._begin()
+            kept = 0
+        if kept == len(path):
+            return self._history
+        added = path[kept:]
+        steps = [self._entry(event) for event in added]
+        if kept and self._changes_items(added, steps):
+            self._begin()
+            added, steps = path, [self._entry(event) for event in path]
+        self._take(added, steps)
+        if len(self._known) > 2 * len(path):
+            self._known = {id(event): self._known[id(event)] for event in path}
+        self._path = path
+        self._history = History(self._items)
+        return self._history
+
+    def _begin(self) -> None:
+        """Have gone through nothing; what was validated stays known."""
+        self._path: tuple[SessionEventRecord, ...] = ()
+        self._items: list[HistoryItem] = []
+        self._records: dict[str, ToolCallRecord] = {}
+        self._owned: set[str] = set()
+        self._shown: set[str] = set()
+        self._seen: set[tuple[str, str]] = set()
+        self._history = History(())
+
+    def _entry(self, event: SessionEventRecord) -> RlmTrajectoryEntry | None:
+        """The step that an event tells of."""
+        # The event is kept with what it says: its id belongs to it for as long.
+        known = self._known.get(id(event))
+        if known is None:
+            read = self._read_record(event)
+            known = self._known[id(event)] = (event, read if isinstance(read, RlmTrajectoryEntry) else None)
+        return known[1]
+
+    def _changes_items(self, added: Sequence[SessionEventRecord], steps: Sequence[RlmTrajectoryEntry | None]) -> bool:
+        """Whether new events say something of items before them: a call's record that comes behind its step."""
+        owned = {call_id for entry in steps if entry is not None for call_id in _owned_by(entry)}
+        if not owned.isdisjoint(self._shown):
+            return True
+        calls = {event.record.call_id for event in added if isinstance(event, SessionEvent.Tool)}
+        return not (calls - self._records.keys()).isdisjoint(self._owned)
+
+    def _take(self, added: Sequence[SessionEventRecord], steps: Sequence[RlmTrajectoryEntry | None]) -> None:
+        """Add the items of these events. A record that came twice counts once."""
+        for entry in steps:
+            if entry is not None:
+                self._owned.update(_owned_by(entry))
+        for event in added:
             if isinstance(event, SessionEvent.Tool):
-                records.setdefault(event.record.call_id, event.record)
-        items: list[HistoryItem] = []
-        for _, found in ChronologicalProjection.of(events):
-            match found:
-                case Message():
-                    items.append(MessageItem(found))
-                case ToolCallRecord(call_id=call_id):
-                    if call_id not in counted:
-                        counted.add(call_id)
-                        items.append(ToolCallItem(found))
+                self._records.setdefault(event.record.call_id, event.record)
+        for event, entry in zip(added, steps, strict=True):
+            match event:
+                case SessionEvent.Conversation(message=message):
+                    if not message.transient and self._is_new("message", message.id):
+                        self._items.append(MessageItem(message))
+                case SessionEvent.Tool(stable_key=stable_key, record=record):
+                    known = record.call_id in self._owned or record.call_id in self._shown
+                    if self._is_new("tool", stable_key) and not known:
+                        self._shown.add(record.call_id)
+                        self._items.append(ToolCallItem(record))
                 case SessionEvent.Mode():
-                    entry = steps.get(id(found))
                     if entry is not None:
-                        calls = tuple(records[one] for one in entry.tool_call_ids if one in records)
-                        items.append(StepItem(entry, calls))
-        return History(items)
+                        calls = (self._records.get(one) for one in entry.tool_call_ids)
+                        self._items.append(StepItem(entry, tuple(call for call in calls if call is not None)))
+                case SessionEvent.Plugin():
+                    pass
+
+    def _is_new(self, kind: str, key: str) -> bool:
+        if (kind, key) in self._seen:
+            return False
+        self._seen.add((kind, key))
+        return True
+
+
+class HistorySource(JsonSource):
+    """The `history` binding: a list whose items are made when a program reads them."""
+
+    def __init__(self, history: History) -> None:
+        super().__init__([])
+        self._items = history.items
+
+    def below(self, path: Sequence[Step]) -> JsonSource:
+        """See `Answers.below`."""
+        if not path:
+            return self
+        at = path[0]
+        if not isinstance(at, int) or not -len(self._items) <= at < len(self._items):
+            raise Unsupported
+        return JsonSource(self._items[at].to_json()).below(path[1:])
+
+    def whole(self) -> Value:
+        """All items."""
+        return [item.to_json() for item in self._items]
+
+    def index(self, index: Value) -> Value:
+        """`history[index]`."""
+        if not isinstance(index, int) or isinstance(index, bool):
+            raise Unsupported
+        return self._items[index].to_json() if -len(self._items) <= index < len(self._items) else None
+
+    def len(self) -> int:
+        """`len(history)`."""
+        return len(self._items)
+
+    def truthy(self) -> bool:
+        """Whether there are items."""
+        return bool(self._items)
 
 
 def _owned_by(entry: RlmTrajectoryEntry) -> Iterator[str]:

@@ -20,8 +20,15 @@ from lash.modes.rlm.control import NAME as CONTINUE_AS
 from lash.modes.rlm.control import ContinueAs, successor_of
 from lash.modes.rlm.driver import RlmDriver
 from lash.modes.rlm.executor import ROLLED_BACK, RlmExecutor
-from lash.modes.rlm.history import History
-from lash.modes.rlm.options import HISTORY, SESSION_OPTIONS, TURN_OPTIONS, check_bindings, termination_of
+from lash.modes.rlm.history import HistoryReader, HistorySource
+from lash.modes.rlm.options import (
+    HISTORY,
+    SESSION_OPTIONS,
+    TURN_OPTIONS,
+    check_bindings,
+    check_globals,
+    termination_of,
+)
 from lash.modes.rlm.projector import RlmContextProjector
 from lash.modes.rlm.prompt.execution import execution_prompt
 from lash.modes.rlm.prompt.projected import describe_projected, projected_contribution
@@ -43,7 +50,7 @@ from lash.runtime.tools.cancel import CancelToken
 from lash.runtime.tools.provider import ToolProvider
 from lash.runtime.turn.handoff import Successor
 from lash.runtime.turn.mode import Emit, ExecPort, ModePrompt, StreamPiece, SurfaceInput, TurnSetup
-from lashlang import Image, JsonSource, Projection, SnapshotError, TextSource, Value
+from lashlang import Image, Projection, SnapshotError, TextSource, Value
 
 CANCELLED = "cancelled"
 
@@ -92,10 +99,7 @@ class RlmSession:
         given = check_bindings(options.get("projected") or {}, {}, "projected value")
         self._given = host_sources(given, "session")
         self._projected = self._given
-        self._globals: dict[str, JsonValue] = dict(options.get("globals") or {})
-        for name in self._globals:
-            if name in self._projected or name == HISTORY:
-                raise TurnError("mode_turn_extension", f"variable `{name}`: a projected value has that name")
+        self._globals: dict[str, JsonValue] = check_globals(options.get("globals") or {}, self._projected)
         self._described = [_described(name, value) for name, value in given.items()]
         self._default_termination = RlmTermination()
         self._termination = self._default_termination
@@ -104,7 +108,8 @@ class RlmSession:
         self._executor = RlmExecutor(config.limits, seconds)
         self._turn_projected: dict[str, Value | Projection] = {}
         self._turn_described: list[ProjectedView] = []
-        self.projector: ContextProjector = RlmContextProjector(config)
+        self._history = HistoryReader()
+        self.projector: ContextProjector = RlmContextProjector(config, self._history)
 
     @property
     def default_max_turns(self) -> int | None:
@@ -183,7 +188,7 @@ class RlmSession:
         await self._resolve(bound.values())
         budget, projectors = self._config.observe_budget, self._result_projectors
         bridge = RlmBridge(port, emit, correlation_id, budget, bound, token, projectors)
-        projected: dict[str, Value | Projection] = {**bound, HISTORY: JsonSource(History.of(events).to_json())}
+        projected: dict[str, Value | Projection] = {**bound, HISTORY: HistorySource(self._history.read(events))}
         if token.cancelled:
             return ExecResponse(error=CANCELLED, error_kind=CANCELLED)
         running = asyncio.create_task(self._executor.run(code, bridge, projected))

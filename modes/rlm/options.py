@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from lash.modes.rlm.config import RlmTermination
 from lash.modes.rlm.refs import ProjectionRef, RefSource
 from lash.modes.rlm.schema import Schema, check_schema
 from lash.runtime.errors import TurnError
-from lashlang import Image, Projection, Value
+from lash.runtime.sansio.values import JsonValue, lone_surrogate
+from lashlang import HostValueError, Image, Projection, Value
 from lashlang.vm.machine import RESERVED, is_name
+from lashlang.vm.wire import explain
 
 HISTORY = "history"
 
@@ -40,7 +42,10 @@ def termination_of(options: Mapping[str, Any]) -> RlmTermination | None:
         check_schema(schema)
     except ValueError as error:
         raise TurnError("mode_option", str(error)) from error
-    return RlmTermination(output_schema=schema)
+    try:
+        return RlmTermination(output_schema=schema)
+    except ValidationError as error:
+        raise TurnError("mode_option", "`require_submit` is no JSON Schema: it holds what JSON cannot hold") from error
 
 
 def _schema(required: object) -> Schema:
@@ -50,6 +55,23 @@ def _schema(required: object) -> Schema:
         return cast("Schema", required)
     kind = type(cast("object", required)).__name__
     raise TurnError("mode_option", f"`require_submit` is True, a pydantic model or a JSON Schema, not {kind}")
+
+
+def check_globals(given: Mapping[str, JsonValue], projected: Mapping[str, object]) -> dict[str, JsonValue]:
+    """Variables that a program can have; TurnError (mode_turn_extension) for the first that it cannot.
+
+    `projected` are the values that are projected, whose names they must leave alone.
+    """
+    for name, value in given.items():
+        if name in projected or name == HISTORY:
+            raise TurnError("mode_turn_extension", f"variable `{name}`: a projected value has that name")
+        if not is_usable_name(name):
+            raise TurnError("mode_turn_extension", f"variable {name!r}: this is no name that a program could use")
+        try:
+            explain(value)
+        except HostValueError as error:
+            raise TurnError("mode_turn_extension", f"variable `{name}`: {error}") from error
+    return dict(given)
 
 
 def is_usable_name(name: str) -> bool:
@@ -76,5 +98,23 @@ def check_bindings(
             raise TurnError(
                 "mode_turn_extension", f"{what} `{name}`: {type(value).__name__} is no JSON value and no projection"
             )
+        for text in _texts_in(cast("object", value)):
+            if (wrong := lone_surrogate(text)) is not None:
+                raise TurnError("mode_turn_extension", f"{what} `{name}`: a text holds {wrong}, which is no character")
         checked[name] = RefSource(value) if isinstance(value, ProjectionRef) else value
     return checked
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    """All texts of a value, keys included; what is held in several places is looked at once, so loops end."""
+    seen: set[int] = set()
+    left = [value]
+    while left:
+        item = left.pop()
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, list | dict) and id(cast("object", item)) not in seen:
+            seen.add(id(cast("object", item)))
+            left += cast("list[object]", item)
+            if isinstance(item, dict):
+                left += cast("dict[object, object]", item).values()

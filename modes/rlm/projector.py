@@ -7,8 +7,8 @@ but for what was added, and carries the mark for it; what changes stands behind.
 from __future__ import annotations
 
 from lash.modes.rlm.config import RlmConfig, RlmTermination
-from lash.modes.rlm.history import History
-from lash.modes.rlm.prompt.history_text import NO_HISTORY, HistoryText, Images, with_breakpoint
+from lash.modes.rlm.history import HistoryReader
+from lash.modes.rlm.prompt.history_text import NO_HISTORY, HistoryText, Images, ItemTexts, with_breakpoint
 from lash.modes.rlm.prompt.tail import Position, iteration_tail
 from lash.modes.rlm.view import RlmView
 from lash.runtime.sansio.driver import ProjectionInput
@@ -16,10 +16,16 @@ from lash.runtime.sansio.llm import Block, LlmMessage, LlmRequest
 
 
 class RlmContextProjector:
-    """See `ContextProjector`: the same input always gives the same request."""
+    """See `ContextProjector`: the same input always gives the same request.
 
-    def __init__(self, config: RlmConfig) -> None:
+    `reader` may be shared with whoever else reads the session's history. What was read and rendered is kept, so that
+    a request costs little more than what is new in it.
+    """
+
+    def __init__(self, config: RlmConfig, reader: HistoryReader | None = None) -> None:
         self._config = config
+        self._reader = reader or HistoryReader()
+        self._texts = ItemTexts(config)
 
     def project(self, ctx: ProjectionInput, use_tools: bool) -> LlmRequest:
         """The request for the next model call; without native tools in any case.
@@ -28,9 +34,9 @@ class RlmContextProjector:
         """
         view = RlmView.model_validate({} if ctx.mode_view is None else ctx.mode_view)
         termination = RlmTermination.model_validate(ctx.termination or {})
-        history = History.of(ctx.events)
+        history = self._reader.read(ctx.events)
         images = Images()
-        told, said_now = HistoryText(self._config, ctx.turn_id, images).render(history, ctx.messages)
+        told, said_now = HistoryText(self._config, ctx.turn_id, images, self._texts).render(history, ctx.messages)
         position = Position(ctx.mode_iteration - ctx.mode_run_offset + 1, ctx.max_turns, len(history))
         messages: list[LlmMessage] = []
         if ctx.system_prompt.strip():

@@ -13,7 +13,17 @@ from typing import Any, TypeVar, cast
 
 from pydantic import JsonValue, TypeAdapter
 
-__all__ = ["JsonValue", "adapter", "canonical", "from_json", "stable_hash", "to_json"]
+__all__ = [
+    "JsonValue",
+    "adapter",
+    "canonical",
+    "from_json",
+    "lone_surrogate",
+    "stable_hash",
+    "to_json",
+    "told",
+    "whole_texts",
+]
 
 T = TypeVar("T")
 
@@ -37,6 +47,42 @@ def from_json(kind: type[T], data: object) -> T:
 def canonical(data: object) -> bytes:
     """JSON text of plain data that is the same for equal data: keys sorted, no spaces, UTF-8."""
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def lone_surrogate(text: str) -> str | None:
+    """The first half of a surrogate pair that stands alone in a text, as errors name it; None where there is none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return f"the lone surrogate U+{ord(text[error.start]):04X} at offset {error.start}"
+    return None
+
+
+def whole_texts(data: JsonValue) -> JsonValue:
+    """The data with texts that are Unicode: halves of a surrogate pair that meet are joined, lone ones replaced.
+
+    Servers cut a reply where they like, also between two `\\u` escapes of one character.
+    """
+    match data:
+        case str():
+            if lone_surrogate(data) is None:
+                return data
+            return data.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        case list():
+            return [whole_texts(item) for item in data]
+        case dict():
+            return {cast("str", whole_texts(key)): whole_texts(item) for key, item in data.items()}
+        case _:
+            return data
+
+
+def told(error: BaseException) -> str:
+    """An exception as a line for people and models: its kind and text, also where the text is broken."""
+    try:
+        text = str(error)
+    except Exception as second:
+        text = f"its text cannot be had, {type(second).__name__}"
+    return cast("str", whole_texts(f"{type(error).__name__}: {text}"))
 
 
 def stable_hash(data: object) -> str:

@@ -7,13 +7,19 @@ it met before, hence the session as it stood then; its commit is answered by the
 from __future__ import annotations
 
 from lash.runtime.errors import TurnError
-from lash.runtime.seams.persistence import PersistedCheckpoint, RuntimePersistence
+from lash.runtime.seams.persistence import PersistedCheckpoint, RuntimePersistence, SessionNode
 from lash.runtime.session.graph import SessionGraph
 
 
-def is_committed(graph: SessionGraph, turn_id: str) -> bool:
-    """Whether a turn's contents are in the session."""
-    return graph.node(f"n:{turn_id}:0") is not None
+async def historic_node(store: RuntimePersistence, graph: SessionGraph, node_id: str) -> SessionNode | None:
+    """A node of the session, from its store where it is not loaded; None where there is none, or it was deleted."""
+    node = graph.node(node_id)
+    return node if node is not None or graph.whole else await store.load_node(node_id)
+
+
+async def is_committed(store: RuntimePersistence, graph: SessionGraph, turn_id: str) -> bool:
+    """Whether a turn's contents are in the session, if only on another branch."""
+    return await historic_node(store, graph, f"n:{turn_id}:0") is not None
 
 
 async def state_before(store: RuntimePersistence, graph: SessionGraph, turn_id: str) -> PersistedCheckpoint | None:
@@ -22,7 +28,7 @@ async def state_before(store: RuntimePersistence, graph: SessionGraph, turn_id: 
     Raises TurnError (turn_commit_conflict) where other history stands in the turn's place by now, CheckpointNotKept
     where the state of then is gone.
     """
-    if not is_committed(graph, turn_id):
+    if not await is_committed(store, graph, turn_id):
         return None
     kept = await store.load_checkpoint(turn_id)
     if kept.path and all(node.node_id != kept.path[-1].node_id for node in graph.active_path()):

@@ -15,9 +15,13 @@ from lash.runtime.seams.persistence import AnyGraphDelta, GraphDelta, SessionNod
 
 
 class SessionGraph:
-    """The nodes of one session that are loaded; `leaf` is the end of the active path, None for an empty one."""
+    """The nodes of one session that are loaded; `leaf` is the end of the active path, None for an empty one.
 
-    def __init__(self, nodes: Iterable[SessionNode] = (), leaf: str | None = None) -> None:
+    `whole` says that there are no others in its store.
+    """
+
+    def __init__(self, nodes: Iterable[SessionNode] = (), leaf: str | None = None, *, whole: bool = True) -> None:
+        self.whole = whole
         self._nodes: dict[str, SessionNode] = {}
         for node in nodes:
             if node.node_id in self._nodes:
@@ -89,9 +93,9 @@ class SessionGraph:
     def heal_orphaned_leaf(self) -> bool:
         """Where the stored leaf is gone, fall back to the newest message; whether anything had to be done.
 
-        The next commit then replaces the stored graph whole.
+        The next commit then replaces the stored graph whole, so that all of it has to be loaded.
         """
-        if self._path or not self._nodes:
+        if self._path or not self._nodes or not self.whole:
             return False
         messages = [node for node in self._nodes.values() if isinstance(node.payload, SessionEvent.Conversation)]
         newest = max(messages or self._nodes.values(), key=lambda node: node.timestamp_ms)

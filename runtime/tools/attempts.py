@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lash.runtime.sansio.tools import AnyToolControl, AnyToolOutput, RetryAdvice, ToolOutput
-from lash.runtime.sansio.values import JsonValue
+from lash.runtime.sansio.values import JsonValue, from_json, to_json, told, whole_texts
 from lash.runtime.seams.clock import Clock
 from lash.runtime.tools.cancel import CancelToken
 from lash.runtime.tools.context import (
@@ -144,6 +144,9 @@ class ToolRun:
         attempt = 1
         while True:
             output, control = await self._attempt(args, progress, attempt, most)
+            if not isinstance(output, ToolOutput.Success):
+                # Texts of errors name files and devices, whose names may be no Unicode.
+                output = from_json(type(output), whole_texts(to_json(output)))
             if not isinstance(output, ToolOutput.Failure) or output.failure.retry.kind != "safe" or most == 1:
                 return output, control
             if attempt == most or self._token.cancelled:
@@ -190,7 +193,7 @@ class ToolRun:
             _log.exception("the tool %s raised", name)
             if self._on.observer is not None:
                 self._on.observer.raised(self._call_id, name, error)
-            return failed("internal", "tool_exception", f"{type(error).__name__}: {error}", "tool"), None
+            return failed("internal", "tool_exception", told(error), "tool"), None
         finally:
             close_context(context)
 

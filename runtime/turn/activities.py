@@ -7,10 +7,12 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from lash.runtime.sansio.activity import AnyTurnEvent, TurnActivity, TurnEvent
 from lash.runtime.sansio.outcome import TurnIssue
+from lash.runtime.sansio.values import told
+from lash.runtime.tools.attempts import being_cancelled
 
 _log = logging.getLogger("lash.turn")
 
@@ -121,6 +123,8 @@ class ActivityStream:
         self._replaying = False
         self._live = False
         self._begun: set[str] = set()
+        self._giving: asyncio.Task[Any] | None = None
+        self._ended = False
 
     def add_sink(self, sink: TurnActivitySink) -> None:
         """Give a sink all that follows."""
@@ -159,17 +163,26 @@ class ActivityStream:
             case _:
                 return self._replaying
 
+    def in_sink(self) -> bool:
+        """Whether this is called by a sink, which the turn waits for."""
+        return self._giving is not None and self._giving is asyncio.current_task()
+
     async def _give(self, sink: TurnActivitySink, failures: list[int], activity: TurnActivity) -> None:
+        self._giving = asyncio.current_task()
         try:
             await sink.emit(activity)
             failures[0] = 0
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and being_cancelled():
+                raise
             failures[0] += 1
-            _log.warning("a sink failed at %s: %s", activity.id, error, exc_info=error)
-            message = f"{type(error).__name__}: {error}"
+            _log.warning("a sink failed at %s: %s", activity.id, told(error), exc_info=error)
+            message = told(error)
             self.issues.append(TurnIssue("sink", "sink_failed", message))
             if failures[0] >= FAILURES_IN_A_ROW:
                 self._sinks = [(one, count) for one, count in self._sinks if one is not sink]
+        finally:
+            self._giving = None
 
     def listen(self) -> AsyncIterator[TurnActivity]:
         """An iterator over all that follows; there is one at most."""
@@ -177,23 +190,28 @@ class ActivityStream:
         self._listening = True
         return self._iterate(self._queue)
 
+    def stop_listening(self) -> None:
+        """Nobody iterates any more: what waits for room must not wait for ever."""
+        self._listening = False
+        while self._queue is not None and not self._queue.empty():
+            self._queue.get_nowait()
+
     async def _iterate(self, queue: asyncio.Queue[TurnActivity | None]) -> AsyncIterator[TurnActivity]:
         try:
-            while (activity := await queue.get()) is not None:
+            while not (self._ended and queue.empty()) and (activity := await queue.get()) is not None:
                 yield activity
         finally:
-            # Nobody takes anything any more: what waits for room must not wait for ever.
-            self._listening = False
-            while not queue.empty():
-                queue.get_nowait()
+            self.stop_listening()
 
     async def close(self) -> None:
         """The turn is over; sinks that hold activities back give them on now."""
         for sink, _ in self._sinks:
             if isinstance(sink, BufferedSink):
                 await sink.flush()
-        if self._queue is not None and self._listening:
-            await self._queue.put(None)
+        self._ended = True
+        if self._queue is not None and not self._queue.full():
+            # Wakes whoever waits for more; a full queue is read to its end first, and nobody may be reading it.
+            self._queue.put_nowait(None)
 
 
 def _row_of(event: AnyTurnEvent) -> str | None:

@@ -34,7 +34,7 @@ from lash.runtime.sansio.machine import TurnMachine
 from lash.runtime.sansio.messages import SessionEventRecord
 from lash.runtime.sansio.outcome import TurnIssue
 from lash.runtime.sansio.tools import CompletedToolCall, PendingToolCall, ToolOutput, ToolSpec
-from lash.runtime.sansio.values import JsonValue, from_json, stable_hash, to_json
+from lash.runtime.sansio.values import JsonValue, from_json, to_json, whole_texts
 from lash.runtime.seams.attachments import AttachmentStore
 from lash.runtime.seams.clock import Clock
 from lash.runtime.seams.effects import (
@@ -54,6 +54,7 @@ from lash.runtime.turn.effects import Work, carry_out
 from lash.runtime.turn.mode import ModeSession, StreamHook, StreamPiece
 from lash.runtime.turn.model_call import ModelCallRun
 from lash.runtime.turn.queued import HeardInput, QueuedInputs
+from lash.runtime.turn.request_hash import request_hash
 from lash.runtime.turn.trace_turn import TurnTrace
 from lash.runtime.turn.turn_plugins import PluginsHeard, TurnPlugins
 
@@ -260,6 +261,7 @@ class TurnDriver:
         return Response.ExecutionSurfaceSynced(effect.id, update, synced.error)
 
     async def _call_model(self, effect: Effect.LlmCall) -> AnyResponse:
+        digest = await request_hash(effect.request)
         hook = self._mode.stream_hook()
         self._trace.at(effect.id, self._machine.mode_iteration)
         trace = self._trace.model_call(self._provider.kind)
@@ -278,10 +280,10 @@ class TurnDriver:
 
         async def work() -> JsonValue:
             result = await call.run(await self._with_bytes(effect.request))
-            return to_json(_Answer(result, call.attempt))
+            return whole_texts(to_json(_Answer(result, call.attempt)))
 
         command: dict[str, JsonValue] = {
-            "request": stable_hash(to_json(effect.request)),
+            "request": digest,
             "usage_source": effect.usage_source,
         }
         try:

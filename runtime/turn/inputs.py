@@ -9,13 +9,13 @@ import hashlib
 from builtins import list as list_of
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, cast
 
 from pydantic import Field
 
 from lash.runtime.errors import AttachmentError, LashError, TurnError
 from lash.runtime.sansio.messages import AttachmentRef, Message, Part
-from lash.runtime.sansio.values import JsonValue, from_json, to_json
+from lash.runtime.sansio.values import JsonValue, from_json, lone_surrogate, to_json
 from lash.runtime.seams.attachments import AttachmentStore
 from lash.runtime.seams.effects import DurabilityTier
 from lash.runtime.seams.persistence import RuntimePersistence
@@ -83,9 +83,10 @@ class TurnInput:
             return given
         if isinstance(given, str):
             return TurnInput.text(given)
-        items = list_of[object](given)
+        whole = cast("object", given)
+        items: list_of[object] = [*cast("Sequence[object]", whole)] if isinstance(whole, Sequence) else [whole]
         if all(isinstance(item, Text | ImageRef | ImageBlob) for item in items):
-            return TurnInput(given)
+            return TurnInput(cast("list_of[InputItem]", items))
         kinds = ", ".join(sorted({type(item).__name__ for item in items}))
         raise TurnError("contradictory_options", f"a turn's input is a text or made of Text and images, not of {kinds}")
 
@@ -169,10 +170,33 @@ class SessionAttachments:
         return await self._images.list()
 
 
+def _check(item: InputItem) -> None:
+    """Raise InvalidInput for an item whose fields are not what they should be, or are no valid Unicode."""
+    if not isinstance(cast("object", item), Text | ImageRef | ImageBlob):
+        raise InvalidInput(f"an input is made of Text and images, and this one holds {type(item).__name__}")
+    text = cast("object", item.text if isinstance(item, Text) else item.id)
+    if not isinstance(text, str):
+        raise InvalidInput(f"{type(item).__name__} of the input holds {type(text).__name__}, not a text")
+    if (wrong := lone_surrogate(text)) is not None:
+        raise InvalidInput(f"the input holds {wrong}, which is no character: decode it with errors='replace'")
+    if isinstance(item, ImageBlob) and not isinstance(cast("object", item.data), bytes):
+        raise InvalidInput(f"the image {item.id!r} of the input holds {type(item.data).__name__}, not bytes")
+
+
+def refuse_blank(given: TurnInput) -> None:
+    """Raise InvalidInput for an input of nothing but blank text; one of nothing at all is no such input."""
+    if given.items and all(isinstance(item, Text) and not item.text.strip() for item in given.items):
+        raise InvalidInput("the input holds no text and no image: say what the turn is for")
+
+
 async def with_stored_images(given: TurnInput, images: SessionAttachments) -> TurnInput:
-    """The input with its images stored. Raises InvalidInput for an unknown image and for bytes that are none."""
+    """The input with its images stored.
+
+    Raises InvalidInput for an unknown image, for bytes that are none, and for text that a record cannot hold.
+    """
     items: list[InputItem] = []
     for item in given.items:
+        _check(item)
         match item:
             case Text():
                 items.append(item)
@@ -200,6 +224,7 @@ async def user_message(given: TurnInput, message_id: str, images: SessionAttachm
     """
     if not given.items:
         return None
+    refuse_blank(given)
     merged: list[Text | AttachmentRef] = []
     for item in given.items:
         match item:
@@ -215,8 +240,6 @@ async def user_message(given: TurnInput, message_id: str, images: SessionAttachm
                 merged.append(known)
             case ImageBlob():
                 raise ValueError("the input's images are not stored yet")
-    if all(isinstance(one, Text) and not one.text.strip() for one in merged):
-        raise InvalidInput("the input holds no text and no image: say what the turn is for")
     return Message(
         message_id,
         "user",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable
-from contextlib import asynccontextmanager
+import math
+from collections.abc import AsyncGenerator, Awaitable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -29,15 +30,47 @@ class LeaseTimings:
     renew_s: float = 10.0
 
     def __post_init__(self) -> None:
+        if not (math.isfinite(self.ttl_s) and math.isfinite(self.renew_s) and self.renew_s > 0):
+            raise ValueError(
+                f"a lease of {self.ttl_s:g} s, renewed every {self.renew_s:g} s, is none: give seconds above 0"
+            )
         if self.ttl_s < 3 * self.renew_s * (1 - 1e-9):  # 0.3 s are three times 0.1 s
             raise ValueError(f"a lease of {self.ttl_s:g} s has to be renewed every {self.ttl_s / 3:g} s at least")
 
 
+@dataclass(slots=True)
+class HeldLease:
+    """The lease under which a session is held. `given_back` says that a commit has given it back, or is about to."""
+
+    fence: LeaseFence
+    given_back: bool = False
+
+    @contextmanager
+    def giving_back(self) -> Generator[None]:
+        """Around a commit that gives the lease back with what it stores; one that fails has left it."""
+        self.given_back = True
+        try:
+            yield
+        except BaseException:
+            self.given_back = False
+            raise
+
+
 class SessionLane:
-    """Holds a session for whoever changes it: a lock in this process, a lease in the store."""
+    """Holds a session for whoever changes it: locks in this process, a lease in the store.
+
+    `shared` is the lock of all handles of the session in this core: they have one owner, so a lease does not keep them
+    apart. The lane's own lock says whether this handle is in use.
+    """
 
     def __init__(
-        self, session_id: str, store: RuntimePersistence, owner: LeaseOwner, timings: LeaseTimings, clock: Clock
+        self,
+        session_id: str,
+        store: RuntimePersistence,
+        owner: LeaseOwner,
+        timings: LeaseTimings,
+        clock: Clock,
+        shared: asyncio.Lock,
     ) -> None:
         self._session_id = session_id
         self._store = store
@@ -45,32 +78,35 @@ class SessionLane:
         self._timings = timings
         self._clock = clock
         self._lock = asyncio.Lock()
+        self._shared = shared
 
     @asynccontextmanager
-    async def hold(self, until: float) -> AsyncGenerator[LeaseFence]:
+    async def hold(self, until: float) -> AsyncGenerator[HeldLease]:
         """Hold the session, waiting for others until `until` on the monotonic clock.
+
+        Behind a commit that gave the lease back it is held in this process alone.
 
         Raises SessionBusyError where somebody else still has it then, SessionError (session_execution_lease_lost)
         where somebody else took it over meanwhile, and what stores raise.
         """
-        async with self._in_process(until), self._leased(until) as fence:
-            yield fence
+        async with self._in_process(until), self._leased(until) as held:
+            yield held
 
     @asynccontextmanager
     async def quiet(self) -> AsyncGenerator[None]:
-        """Wait until nobody of this process holds the session, and keep it so."""
+        """Wait until nobody holds the session by this handle, and keep it so."""
         async with self._lock:
             yield
 
     @asynccontextmanager
     async def _in_process(self, until: float) -> AsyncGenerator[None]:
         """Hold the session in this process; SessionBusyError where another turn still does at `until`."""
-        while self._lock.locked():
+        while self._lock.locked() or self._shared.locked():
             if not await self._wait_a_little(until):
                 raise SessionBusyError(
                     "session_execution_busy", f"session {self._session_id!r} runs a turn", retryable=True
                 )
-        async with self._lock:
+        async with self._lock, self._shared:
             yield
 
     async def _wait_a_little(self, until: float) -> bool:
@@ -81,8 +117,8 @@ class SessionLane:
         return left > 0
 
     @asynccontextmanager
-    async def _leased(self, until: float) -> AsyncGenerator[LeaseFence]:
-        """Hold the session in the store; renewed while the turn runs, given back after it.
+    async def _leased(self, until: float) -> AsyncGenerator[HeldLease]:
+        """Hold the session in the store; renewed while the turn runs, given back after it unless its commit did so.
 
         SessionBusyError where somebody else still holds it at `until`, SessionError (session_execution_lease_lost)
         where somebody else took it before the turn was over.
@@ -98,12 +134,12 @@ class SessionLane:
                 f"session {self._session_id!r} is held by {claim.holder.owner_id!r}",
                 retryable=True,
             )
-        fence = claim.lease.fence
+        held = HeldLease(claim.lease.fence)
         turn, lost = asyncio.current_task(), asyncio.Event()
         assert turn is not None
-        renewing = asyncio.create_task(self._renew(fence, ttl_ms, turn, lost))
+        renewing = asyncio.create_task(self._renew(held, ttl_ms, turn, lost))
         try:
-            yield fence
+            yield held
         except asyncio.CancelledError:
             if lost.is_set() and not turn.uncancel():
                 raise SessionError(
@@ -114,7 +150,7 @@ class SessionLane:
             raise
         finally:
             renewing.cancel()
-            await to_its_end(self._release(fence, renewing))
+            await to_its_end(self._release(held, renewing))
 
     async def _claim(self, ttl_ms: int) -> LeaseClaim.Acquired | LeaseClaim.Busy:
         """Ask for the session's lease; one that comes when nobody waits for it any more is given back."""
@@ -126,18 +162,21 @@ class SessionLane:
                 await to_its_end(self._store.release_lease(claim.lease.fence))
             raise
 
-    async def _release(self, fence: LeaseFence, renewing: asyncio.Task[None]) -> None:
+    async def _release(self, held: HeldLease, renewing: asyncio.Task[None]) -> None:
         """Give the lease back once nobody renews it any more."""
         await asyncio.wait([renewing])
-        await self._store.release_lease(fence)
+        if not held.given_back:
+            await self._store.release_lease(held.fence)
 
-    async def _renew(self, fence: LeaseFence, ttl_ms: int, turn: asyncio.Task[Any], lost: asyncio.Event) -> None:
+    async def _renew(self, held: HeldLease, ttl_ms: int, turn: asyncio.Task[Any], lost: asyncio.Event) -> None:
         """Keep the lease; give the turn up where somebody else has it."""
         while True:
             await self._clock.sleep(self._timings.renew_s)
             try:
-                await self._store.renew_lease(fence, ttl_ms)
+                await self._store.renew_lease(held.fence, ttl_ms)
             except LeaseNotHeld:
+                if held.given_back:  # where it was lost before, the commit fails for that
+                    return
                 _log.error("session %s: its lease was lost; the turn is given up", self._session_id)
                 lost.set()
                 turn.cancel()

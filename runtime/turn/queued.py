@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 from lash.runtime.sansio.messages import Message
 from lash.runtime.seams.persistence import Boundary, InputClaim, LeaseFence, RuntimePersistence
-from lash.runtime.turn.inputs import SessionAttachments, input_of, user_message
+from lash.runtime.turn.inputs import InvalidInput, SessionAttachments, input_of, user_message
+
+AT_ONCE = 256
+"""Inputs that are claimed at a time: each claim looks through the queue, and is a transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +41,19 @@ class QueuedInputs:
         Raises LeaseNotHeld, InvalidInput where an image of an input is gone, and what stores raise.
         """
         taken: list[InputClaim] = []
-        while found := await self._store.claim_inputs(self._fence, boundary, turn_id=self._turn_id):
+        while found := await self._store.claim_inputs(self._fence, boundary, turn_id=self._turn_id, limit=AT_ONCE):
             taken += found
         self.claims += taken
         messages: list[Message] = []
         for claim in taken:
             draft = claim.input.draft
-            message = await user_message(input_of(draft.body), f"m:input:{draft.input_id}", self._images)
+            try:
+                message = await user_message(input_of(draft.body), f"m:input:{draft.input_id}", self._images)
+            except InvalidInput as error:
+                raise InvalidInput(
+                    f"queued input {draft.input_id!r} cannot be used: {error.message}; "
+                    f"take it back with session.cancel_input({draft.input_id!r})"
+                ) from error
             if message is not None:
                 messages.append(message)
         return HeardInput(tuple(messages), tuple(claim.input.draft.input_id for claim in taken))
@@ -54,7 +63,7 @@ class QueuedInputs:
 
         What is completed cannot be claimed any more: then the turn is committed, and its commit only names it again.
         """
-        while found := await self._store.claim_inputs(self._fence, boundary, turn_id=self._turn_id):
+        while found := await self._store.claim_inputs(self._fence, boundary, turn_id=self._turn_id, limit=AT_ONCE):
             self.claims += [claim for claim in found if claim.input.draft.input_id in input_ids]
         claimed = {claim.input.draft.input_id for claim in self.claims}
         if not claimed.issuperset(input_ids):

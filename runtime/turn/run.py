@@ -23,7 +23,7 @@ from lash.runtime.seams.effects import (
     EffectInvocation,
     ExecutionScope,
 )
-from lash.runtime.seams.persistence import InputClaim, LeaseFence
+from lash.runtime.seams.persistence import InputClaim
 from lash.runtime.session.again import committed_already
 from lash.runtime.session.view import conversation
 from lash.runtime.tools.approvals import ApprovalDesk
@@ -34,6 +34,7 @@ from lash.runtime.turn.activities import ActivityStream
 from lash.runtime.turn.driver import TurnDriver
 from lash.runtime.turn.effects import Watched, carry_out
 from lash.runtime.turn.inputs import SessionAttachments, user_message
+from lash.runtime.turn.lane import HeldLease
 from lash.runtime.turn.mode import SurfaceInput, TurnSetup
 from lash.runtime.turn.queued import HeardInput, QueuedInputs
 from lash.runtime.turn.settings import SessionParts, TurnRequest
@@ -62,7 +63,7 @@ class TurnFrame:
     termination: JsonValue
     stream: ActivityStream
     token: CancelToken
-    fence: LeaseFence
+    lease: HeldLease
     images: SessionAttachments
     trace: TurnTrace
     before: Sequence[SessionEventRecord]
@@ -128,7 +129,7 @@ class TurnRun:
         request = replace(request, policy=policy)
         before, offset = frame.before, next_iteration(frame.before)
         max_turns = policy.max_turns if policy.max_turns_set else parts.mode.default_max_turns
-        queued = QueuedInputs(parts.store, frame.fence, request.turn_id, images)
+        queued = QueuedInputs(parts.store, frame.lease.fence, request.turn_id, images)
         said = await user_message(request.input, f"m:{request.turn_id}:input:0", images)
 
         def given(heard: HeardInput) -> tuple[Message, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -36,20 +37,28 @@ from lash.runtime.seams.persistence import (
     PendingInputDraft,
     PersistedCheckpoint,
     PersistedSessionConfig,
+    PersistedSessionRead,
     RuntimeCommit,
     SessionMeta,
     SessionNode,
     SessionRelation,
     TurnCommitStamp,
 )
-from lash.runtime.session.again import is_committed, state_before
+from lash.runtime.session.again import historic_node, is_committed, state_before
 from lash.runtime.session.commit import commit_hash, resume_safe
 from lash.runtime.session.graph import SessionGraph
 from lash.runtime.session.view import SessionReadView
 from lash.runtime.tools.cancel import CancelToken
 from lash.runtime.turn.activities import ActivityStream
 from lash.runtime.turn.handoff import store_successor
-from lash.runtime.turn.inputs import InvalidInput, SessionAttachments, TurnInput, input_json, with_stored_images
+from lash.runtime.turn.inputs import (
+    InvalidInput,
+    SessionAttachments,
+    TurnInput,
+    input_json,
+    refuse_blank,
+    with_stored_images,
+)
 from lash.runtime.turn.lane import SessionLane, to_its_end
 from lash.runtime.turn.mode import TurnSetup
 from lash.runtime.turn.result import AssistantOutput, Execution, TurnResult
@@ -88,16 +97,25 @@ class OpenSession:
         self.turn_index = 0
         services = parts.services
         self._lane = SessionLane(
-            parts.session_id, parts.store, parts.owner or services.owner, services.lease, services.clock
+            parts.session_id,
+            parts.store,
+            parts.owner or services.owner,
+            services.lease,
+            services.clock,
+            services.lock(parts.session_id),
         )
         self._stale = False
         self._running: tuple[str, CancelToken] | None = None
+        self._stream: ActivityStream | None = None
 
     # --- opening -----------------------------------------------------------------------------------
 
     async def load(self) -> None:
-        """Take up what the store has. Raises SessionError (session_mode_mismatch), PluginError, what stores raise."""
-        stored = await self._store.load_session("full_graph")
+        """Take up what the store has. Raises what `take_up` raises, and what stores raise."""
+        await self.take_up(await self._store.load_session(self._services.read_scope))
+
+    async def take_up(self, stored: PersistedSessionRead | None) -> None:
+        """Take up what was read from the store. Raises SessionError (session_mode_mismatch), PluginError."""
         if stored is None:
             self._graph = SessionGraph()
             self.mode.opened((), None)
@@ -110,7 +128,8 @@ class OpenSession:
                 f"session {self.session_id!r} runs in mode {stored.config.mode!r}, not {self.mode.mode_id!r}: "
                 "open it without `mode`, or take another session",
             )
-        graph = SessionGraph(stored.nodes, stored.leaf_node_id)
+        whole = len(stored.nodes) == stored.node_count
+        graph = SessionGraph(stored.nodes, stored.leaf_node_id, whole=whole)
         if graph.heal_orphaned_leaf():
             _log.warning("session %s: its leaf was missing; it goes on behind its newest message", self.session_id)
         self.mode.opened(graph.active_events(), stored.execution_state)
@@ -155,6 +174,10 @@ class OpenSession:
             self._successor,
         )
 
+    async def get_historic_node(self, node_id: str) -> SessionNode | None:
+        """A node of the session on any branch, read where it is not loaded; None where there is none."""
+        return await historic_node(self._store, self._graph, node_id)
+
     def cancel_running(self, reason: str | None) -> bool:
         """Ask the running turn to stop; whether there is one."""
         if self._running is None:
@@ -167,12 +190,16 @@ class OpenSession:
         """Whether a turn runs."""
         return self._running is not None
 
+    def in_sink(self) -> bool:
+        """Whether this is called by a sink of the turn that runs, which the turn waits for."""
+        return self._stream is not None and self._stream.in_sink()
+
     async def aclose(self) -> None:
         """Give up what the session holds in memory; its store stays, without what no turn needs any more."""
         self.cancel_running("the session was closed")
         async with self._lane.quiet():
-            self.mode.close()
             try:
+                self.mode.close()
                 await self.plugins.aclose()
                 await self._collect()
             finally:
@@ -190,14 +217,14 @@ class OpenSession:
         Raises SessionBusyError while a turn runs or is unfinished, StoreCommitFailed.
         """
         now = self._services.clock.monotonic()
-        async with self._lane.hold(now) as fence:
+        async with self._lane.hold(now) as held:
             await self._catch_up()
             await self._check_finished()
             before, self.policy = self.policy, policy
             if self._revision is None:
                 return
             try:
-                await self._commit_change(op_id, fence)
+                await self._commit_change(op_id, held.fence)
             except BaseException:
                 self.policy = before
                 raise
@@ -213,14 +240,14 @@ class OpenSession:
         if action.definition.kind == "query":
             return await self.plugins.session.act(action, args)
         now = self._services.clock.monotonic()
-        async with self._lane.hold(now) as fence:
+        async with self._lane.hold(now) as held:
             await self._catch_up()
             await self._check_finished()
             plugins = self.plugins.session
             try:
                 result = await plugins.act(plugins.action(name), args)
                 if self._revision is not None and plugins.states.changed:
-                    await self._commit_change(op_id, fence)
+                    await self._commit_change(op_id, held.fence)
             except BaseException:
                 # What it did to the plugin is not stored; the next use begins from the store.
                 self._stale = True
@@ -260,10 +287,11 @@ class OpenSession:
         StoreCommitFailed, what the effect host raises, and CancelledError; then nothing has been committed.
         """
         until = self._services.clock.monotonic() + request.wait_if_busy
-        async with self._lane.hold(until) as fence:
+        async with self._lane.hold(until) as held:
             await self._catch_up()
             before = await state_before(self._store, self._graph, request.turn_id)
             self._running = request.turn_id, token
+            self._stream = stream
             run: TurnRun | None = None
             scope = ExecutionScope("turn", session_id=self.session_id, turn_id=request.turn_id)
             effects = self._services.effects
@@ -287,7 +315,7 @@ class OpenSession:
                     await self._note(journal, scope, request, trace)
                 events = self._graph.active_events()
                 frame = TurnFrame(
-                    request, setup, termination, stream, token, fence, images, trace, events, again=before is not None
+                    request, setup, termination, stream, token, held, images, trace, events, again=before is not None
                 )
                 run = TurnRun(self._parts, frame)
                 result = await self._settle(frame, await run.run())
@@ -315,7 +343,7 @@ class OpenSession:
                 self._stale = True
                 raise
             finally:
-                self._running = None
+                self._running = self._stream = None
                 self.plugins.ports.end()
                 self.mode.end_turn()
 
@@ -330,7 +358,7 @@ class OpenSession:
                 self._stale = True
                 result = self._refused(request, TurnStop.PluginAbort(code, message), TurnIssue("plugin", code, message))
             case TurnEnd():
-                revision = await self._commit(request, end, frame.fence)
+                revision = await self._commit(frame, end)
                 result = TurnResult(
                     outcome=end.outcome,
                     assistant_output=AssistantOutput.of(end.text),
@@ -383,7 +411,9 @@ class OpenSession:
     ) -> PendingInput:
         """Store input for the running turn, or the next one. Raises InvalidInput, IdempotencyConflict."""
         images = SessionAttachments(self._services.attachments, self._store, None)
-        body = input_json(await with_stored_images(given, images))
+        given = await with_stored_images(given, images)
+        refuse_blank(given)
+        body = input_json(given)
         if self._running is None or next_turn:
             draft = PendingInputDraft(input_id, "next_turn", body, source_key)
         else:
@@ -410,10 +440,13 @@ class OpenSession:
         if self._stale:
             await self.load()
         found = await effects.unfinished_turn(self.session_id)
-        if found is None or found.head_revision == self._revision or is_committed(self._graph, found.turn_id):
+        if found is None or found.head_revision == self._revision or await self._is_committed(found.turn_id):
             return found
         await effects.seal_turn(ExecutionScope("turn", session_id=self.session_id, turn_id=found.turn_id))
         return None
+
+    async def _is_committed(self, turn_id: str) -> bool:
+        return await is_committed(self._store, self._graph, turn_id)
 
     async def _note(self, journal: TurnJournal, scope: ExecutionScope, request: TurnRequest, trace: TurnTrace) -> None:
         """Note in the journal that this turn runs; SessionBusyError while another one is unfinished."""
@@ -428,7 +461,7 @@ class OpenSession:
         One that is committed is not unfinished: only its answer was lost, and that is noted now.
         """
         unfinished = await self.unfinished_turn()
-        if unfinished is not None and is_committed(self._graph, unfinished.turn_id):
+        if unfinished is not None and await self._is_committed(unfinished.turn_id):
             effects = self._services.effects
             assert isinstance(effects, TurnJournal)
             await effects.seal_turn(ExecutionScope("turn", session_id=self.session_id, turn_id=unfinished.turn_id))
@@ -443,8 +476,12 @@ class OpenSession:
 
     # --- commits -----------------------------------------------------------------------------------
 
-    async def _commit(self, request: TurnRequest, end: TurnEnd, fence: LeaseFence) -> int:
-        """Store the turn whole; the session is then what was stored. A successor is stored before it."""
+    async def _commit(self, frame: TurnFrame, end: TurnEnd) -> int:
+        """Store the turn whole and give its lease back; the session is then what was stored.
+
+        A successor is stored before it.
+        """
+        request = frame.request
         successor = end.outcome.session_id if isinstance(end.outcome, TurnOutcome.Handoff) else None
         events = resume_safe(end.made, f"m:{request.turn_id}:cancelled:0")
         rewritten = end.plugins.path([*self._graph.active_events(), *events])
@@ -484,13 +521,16 @@ class OpenSession:
             turn_id=request.turn_id,
             usage_deltas=end.usage,
             turn_commit=TurnCommitStamp(self.session_id, request.turn_id, digest),
-            lease=fence,
+            lease=frame.lease.fence,
+            # One that is answered by the stamp of the first does nothing, hence gives nothing back.
+            release_lease=not frame.again,
             completed_inputs=tuple(end.claims),
             committed_attachment_ids=end.attachment_ids,
             successor_session_id=successor,
             meta=_after(await self._store.load_session_meta(), end.made, self.policy.model),
         )
-        revision = await self._store_commit(commit)
+        with frame.lease.giving_back() if commit.release_lease else nullcontext():
+            revision = await self._store_commit(commit)
         self._successor = successor
         self._usage = (*self._usage, *end.usage)
         self.turn_index += 1

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakValueDictionary
 
 from lash.runtime.providers.handle import ProviderHandle
 from lash.runtime.sansio.prompt import PromptLayer
@@ -12,7 +14,7 @@ from lash.runtime.sansio.values import JsonValue
 from lash.runtime.seams.attachments import AttachmentStore
 from lash.runtime.seams.clock import Clock, IdSource
 from lash.runtime.seams.effects import EffectController, EffectHost
-from lash.runtime.seams.persistence import LeaseOwner, RuntimePersistence, SessionStoreFactory
+from lash.runtime.seams.persistence import LeaseOwner, ReadScope, RuntimePersistence, SessionStoreFactory
 from lash.runtime.tools.approvals import ApprovalDesk, ApproveCallback
 from lash.runtime.tools.attempts import ToolLimits
 from lash.runtime.tools.registry import ToolRegistry
@@ -41,6 +43,14 @@ class SessionServices:
     llm_deadline_s: float | None = 3600.0
     cancel_grace_s: float = 5.0
     keep_checkpoints: int | None = 32
+    read_scope: ReadScope = "full_graph"
+    _locks: WeakValueDictionary[str, asyncio.Lock] = field(
+        default_factory=WeakValueDictionary[str, asyncio.Lock], repr=False
+    )
+
+    def lock(self, session_id: str) -> asyncio.Lock:
+        """The lock that all handles of a session share."""
+        return self._locks.setdefault(session_id, asyncio.Lock())
 
 
 @dataclass(frozen=True, slots=True)

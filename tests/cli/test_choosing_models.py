@@ -116,6 +116,17 @@ def test_a_missing_key_is_named() -> None:
     assert (error.code, "ANTHROPIC_API_KEY" in str(error)) == (Exit.NO_PROVIDER, True)
 
 
+@pytest.mark.parametrize("environment", [{}, ANTHROPIC])
+@pytest.mark.parametrize("model", ["openai/gpt-5.4", "gpt-5.4"])
+def test_a_model_is_not_sent_to_another_vendor(environment: dict[str, str], model: str) -> None:
+    error = refused(environment, model=model)
+    assert (error.code, "OPENAI_API_KEY" in str(error)) == (Exit.NO_PROVIDER, True)
+
+
+def test_a_gateway_takes_models_of_every_vendor() -> None:
+    assert chosen(ROUTER, model="openai/gpt-5.4")[::2] == ("openrouter", "openai/gpt-5.4")
+
+
 def test_an_unknown_model_is_told_with_three_neighbours_and_the_flag() -> None:
     error = refused(ANTHROPIC, model="claude-sonet-5")
     assert error.code == Exit.USAGE
@@ -134,6 +145,7 @@ def test_an_unknown_model_is_told_with_three_neighbours_and_the_flag() -> None:
         ({}, {"provider": "command:"}, "names no command"),
         ({}, {"provider": "command:'x"}, "split into words"),
         ({}, {"provider": "files:"}, "names no directory"),
+        (OPENAI, {"provider": "openai", "base_url": "http://x"}, "--provider openai-compatible"),
         ({}, {"base_url": "nowhere", "model": "m", "max_context_tokens": 9}, "base_url"),
     ],
 )

@@ -76,7 +76,8 @@ def without_ids(text: str) -> str:
 @pytest.fixture
 def page(lash: Lash, monkeypatch: pytest.MonkeyPatch) -> Lash:
     """The command line in a folder as the page has it, with a model that knows the page's answers."""
-    lash.write("shop.py", blocks(PAGE, "python")[0])
+    for name, text in zip(("shop.py", "my_model.py"), blocks(PAGE, "python"), strict=True):
+        lash.write(name, text)
     lash.write("server.log", "start\nerror: disk full\nerror: no route\nstop\n")
     lash.write("answer.json", json.dumps(SCHEMA))
     model, answers = lash.write(".model.py", MODEL), lash.write(".answers.json", json.dumps(ANSWERS))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -205,6 +207,34 @@ def test_the_options_of_a_turn_are_not_those_of_other_commands(lash: Lash) -> No
     ran = lash("--model", "x", "sessions", "list")
     assert ran.code == 2
     assert "go with -p" in ran.err
+
+
+def test_a_question_without_its_option_is_told_how_to_ask(lash: Lash) -> None:
+    ran = lash("Which is the largest?")
+    assert (ran.code, ran.out) == (2, "")
+    assert 'lash -p "..."' in ran.err
+
+
+def test_a_number_that_is_none_is_told_without_the_words_of_programmers(lash: Lash) -> None:
+    assert "'soon' is not a valid number of seconds" in lash("-p", "Go.", "--timeout", "soon").err
+    assert "'few' is not a valid whole number" in lash("-p", "Go.", "--max-turns", "few").err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the device that is always full is one of Linux")
+@pytest.mark.parametrize("command", [("-p", "Go."), ("--help",)])
+def test_a_full_disk_is_told_without_a_traceback(lash: Lash, command: tuple[str, ...]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            lash.argv(*command),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "LASH_PROVIDER": lash.script("Yes.")},
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_without_anything_help_goes_to_standard_error(lash: Lash) -> None:

@@ -102,7 +102,7 @@ def test_what_holds_no_tools_is_told(module: str, given: str, said: str) -> None
         ("import a_module_that_is_not_there", "broken.py:1: ModuleNotFoundError"),
         ("def f(:", "broken.py:1: SyntaxError"),
         ("raise SystemExit(3)", "broken.py:1: SystemExit: 3"),
-        ("import lash\n@lash.tool\ndef f(*x):\n    pass", "f cannot be a tool"),
+        ("import lash\n@lash.tool\ndef f(*x):\n    pass", "broken.py:2: ConfigError: f cannot be a tool"),
     ],
 )
 def test_a_module_that_fails_says_where(lash: Lash, text: str, said: str) -> None:

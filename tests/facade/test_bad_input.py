@@ -36,8 +36,12 @@ async def price(item: str, count: int = 1) -> int:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_was_called() -> None:  # pyright: ignore[reportUnusedFunction]
+def _as_before() -> Generator[None]:  # pyright: ignore[reportUnusedFunction]
+    """Forget the calls, and have room on the disk again where a test failed while there was none."""
     called.clear()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 class Total(BaseModel):
@@ -249,6 +253,28 @@ async def test_on_a_full_disk_nothing_is_lost_and_the_session_works_once_there_i
             assert said(other) == ["One."]
         third = await session.turn("Three.")
         assert third.revision == 2
+        assert said(session) == ["One.", "Three."]
+
+
+async def test_a_disk_that_is_full_when_the_turn_is_committed_loses_that_turn_alone(tmp_path: Path) -> None:
+    full = no_room()
+
+    @lash.tool
+    async def fill() -> int:
+        """Fill the disk."""
+        full.__enter__()
+        return 1
+
+    steps = [block("x = 1\nsubmit x"), block("x = 2\nsubmit (call fill {})?"), block("submit x")]
+    async with core_with(*steps, tools=[fill], **stored(tmp_path)) as core, core.session("s") as session:
+        await session.turn("One.")
+        with pytest.raises(lash.StoreError) as refused:
+            await session.turn("Two.")
+        assert refused.value.code == "store_backend"
+        assert said(session) == ["One."]
+        full.__exit__(None, None, None)
+        third = await session.turn("Three.")
+        assert (third.submitted_value(), third.revision) == (1, 2)
         assert said(session) == ["One.", "Three."]
 
 

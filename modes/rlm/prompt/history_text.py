@@ -26,7 +26,7 @@ from lash.modes.rlm.history import (
 from lash.modes.rlm.observe import head_tail
 from lash.modes.rlm.prompt.anchors import CHARS_HIDDEN, NO_OUTPUT
 from lash.modes.rlm.types import RlmTrajectoryEntry, StepImage
-from lash.runtime.sansio.llm import AnyBlock, Block, LlmAttachment, LlmMessage
+from lash.runtime.sansio.llm import Block, LlmAttachment, LlmMessage
 from lash.runtime.sansio.messages import Message, PruneState
 from lash.runtime.sansio.values import JsonValue
 from lashlang.compiler.faults import KINDS
@@ -75,12 +75,16 @@ class Images:
 
 
 class HistoryText:
-    """Renders the history of one request into messages, for the turn `turn_id`; `images` collects what they show."""
+    """Renders the history of one request into messages, for the turn `turn_id`; `images` collects what they show.
 
-    def __init__(self, config: RlmConfig, turn_id: str, images: Images) -> None:
+    `texts` renders what is text in it, and may be used for many requests.
+    """
+
+    def __init__(self, config: RlmConfig, turn_id: str, images: Images, texts: ItemTexts) -> None:
         self._config = config
         self._turn_id = turn_id
         self._images = images
+        self._texts = texts
 
     def render(self, history: History, shown: Sequence[Message]) -> tuple[list[LlmMessage], list[LlmMessage]]:
         """The history, and after it the messages that were said to the model alone and belong to its end.
@@ -113,21 +117,16 @@ class HistoryText:
     # --- messages --------------------------------------------------------------------------------
 
     def _message(self, message: Message, index: int | None) -> LlmMessage:
-        """A message; one of the system is passed on as the user's, under a line that says whose it is.
-
-        Several providers know one system text only and would move the rest of them to the front.
-        """
-        handle = "" if index is None else f"history[{index}].content"
-        text = head_tail(content_of(message), self._config.max_output_chars, handle)
-        role = message.role
-        if role == "system":
-            role, text = "user", f"System message:\n{text}" if text else ""
-        blocks: list[AnyBlock] = [Block.Text(text)] if text else []
-        for part in message.parts:
-            ref = part.attachment
-            if part.kind == "image" and ref is not None and isinstance(part.prune, PruneState.Intact):
-                blocks.append(self._images.block(ref.id, ref.media_type, ref.label, ref.width, ref.height))
-        return LlmMessage(role, tuple(blocks))
+        """A message with the images that it still has."""
+        told = self._texts.message(message, index)
+        images = [
+            self._images.block(ref.id, ref.media_type, ref.label, ref.width, ref.height)
+            for part in message.parts
+            if part.kind == "image"
+            and (ref := part.attachment) is not None
+            and isinstance(part.prune, PruneState.Intact)
+        ]
+        return LlmMessage(told.role, (*told.blocks, *images)) if images else told
 
     def _tool_call(self, item: ToolCallItem, index: int) -> LlmMessage:
         record = item.record
@@ -139,21 +138,58 @@ class HistoryText:
         told = f"Tool call {record.tool} {arguments} ({status_of(record)}), history[{index}].result:\n{shown}"
         return LlmMessage("user", (Block.Text(told),))
 
-    # --- steps -----------------------------------------------------------------------------------
-
     def _step(self, entry: RlmTrajectoryEntry, index: int, remarks: Sequence[str]) -> list[LlmMessage]:
         """What the model wrote, and the observation."""
+        reply, observation = self._texts.step(entry, index, remarks)
+        if not (entry.images and self._config.prompt_features.images):
+            return [reply, observation]
+        images = [
+            self._images.block(image.id, image.media_type, image.label, image.width, image.height)
+            for image in entry.images[:MOST_IMAGES]
+        ]
+        return [reply, LlmMessage("user", (*observation.blocks, *images))]
+
+
+class ItemTexts:
+    """Renders messages and steps, images aside, each once as long as it keeps its place."""
+
+    def __init__(self, config: RlmConfig) -> None:
+        self._config = config
+        self._messages: dict[int, tuple[Message, LlmMessage]] = {}
+        self._steps: dict[int, tuple[RlmTrajectoryEntry, Sequence[str], LlmMessage, LlmMessage]] = {}
+
+    def message(self, message: Message, index: int | None) -> LlmMessage:
+        """A message; one of the system is passed on as the user's, under a line that says whose it is.
+
+        Several providers know one system text only and would move the rest of them to the front. One without an
+        `index` is no part of the history.
+        """
+        known = None if index is None else self._messages.get(index)
+        if known is not None and known[0] is message:
+            return known[1]
+        handle = "" if index is None else f"history[{index}].content"
+        text = head_tail(content_of(message), self._config.max_output_chars, handle)
+        role = message.role
+        if role == "system":
+            role, text = "user", f"System message:\n{text}" if text else ""
+        told = LlmMessage(role, (Block.Text(text),) if text else ())
+        if index is not None:
+            self._messages[index] = message, told
+        return told
+
+    def step(self, entry: RlmTrajectoryEntry, index: int, remarks: Sequence[str]) -> tuple[LlmMessage, LlmMessage]:
+        """What the model wrote, and what it was shown."""
+        known = self._steps.get(index)
+        if known is None or known[0] is not entry or known[1] != remarks:
+            known = self._steps[index] = (entry, remarks, *self._render(entry, index, remarks))
+        return known[2], known[3]
+
+    def _render(self, entry: RlmTrajectoryEntry, index: int, remarks: Sequence[str]) -> tuple[LlmMessage, LlmMessage]:
         prose = head_tail(entry.prose, self._config.max_output_chars, f"history[{index}].prose")
         reply = f"{prose}\n\n{fenced(entry.code)}" if prose.strip() else fenced(entry.code)
         parts = [*self._prints(entry.output, index), *self._images_told(entry.images), *self._ending(entry, index)]
         observation = "\n\n".join([*(parts or [NO_OUTPUT]), *remarks])
-        blocks: list[AnyBlock] = [Block.Text(observation)]
-        if self._config.prompt_features.images:
-            blocks += [
-                self._images.block(image.id, image.media_type, image.label, image.width, image.height)
-                for image in entry.images[:MOST_IMAGES]
-            ]
-        return [LlmMessage("assistant", (Block.Text(reply),)), LlmMessage("user", tuple(blocks))]
+        return LlmMessage("assistant", (Block.Text(reply),)), LlmMessage("user", (Block.Text(observation),))
 
     def _prints(self, output: Sequence[str], index: int) -> Iterator[str]:
         limit = self._print_limit(output)
@@ -251,12 +287,11 @@ def _keeps_assignments(error: str) -> bool:
 
 def _told_by_message(history: History, index: int) -> bool:
     """Whether the step ended its turn and a committed message of the assistant says the same."""
-    step, after = history.items[index], history.items[index + 1 : index + 2]
-    return (
-        isinstance(step, StepItem)
-        and step.entry.final_output is not None
-        and any(isinstance(item, MessageItem) and item.message.role == "assistant" for item in after)
-    )
+    step = history.items[index]
+    if not isinstance(step, StepItem) or step.entry.final_output is None:
+        return False
+    after = history.items[index + 1 : index + 2]
+    return any(isinstance(item, MessageItem) and item.message.role == "assistant" for item in after)
 
 
 class _Strays:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Iterator
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -318,6 +319,7 @@ async def test_a_server_that_is_not_there_is_worth_another_attempt(dialect: Dial
         await handle.complete(HELLO)
     await handle.aclose()
     assert (raised.value.kind, len(raised.value.attempts)) == ("transport", 2)
+    assert f"connection to {urlsplit(url).netloc} failed" in str(raised.value)
 
 
 async def test_a_chat_stream_whose_server_needs_no_finish_reason_may_end_without_one() -> None:
