@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lash.core import CoreStats, LashCore
     from lash.modes.rlm.config import RlmConfig, RlmLimits
     from lash.modes.rlm.refs import ProjectionRef, ProjectionRegistry
+    from lash.modes.standard.config import StandardConfig
     from lash.plugins import PluginStack
     from lash.runtime.errors import (
         AttachmentError,
@@ -66,6 +67,7 @@ _WHERE = {
     "lash.core": "CoreStats LashCore",
     "lash.modes.rlm.config": "RlmConfig RlmLimits",
     "lash.modes.rlm.refs": "ProjectionRef ProjectionRegistry",
+    "lash.modes.standard.config": "StandardConfig",
     "lash.runtime.errors": (
         "AttachmentError CheckpointNotKept ConfigError EffectError LashError PluginError SessionBusyError "
         "SessionError StoreError TurnError UnknownTurn"
@@ -144,6 +146,7 @@ __all__ = [
     "SessionOpener",
     "SessionRelation",
     "SessionSpec",
+    "StandardConfig",
     "StoreError",
     "Text",
     "TokenUsage",

@@ -11,6 +11,7 @@ from lash.runtime.errors import ConfigError
 if TYPE_CHECKING:
     from lash.modes.rlm.config import RlmConfig
     from lash.modes.rlm.refs import ProjectionResolver
+    from lash.modes.standard.config import StandardConfig
     from lash.runtime.turn.mode import ModeFactory
 
 
@@ -99,6 +100,11 @@ class ModeId(str):
         """The mode in which the model acts by programs."""
         return ModeId("rlm")
 
+    @staticmethod
+    def standard() -> ModeId:
+        """The mode in which the model acts by native tool calls."""
+        return ModeId("standard")
+
 
 @dataclass(frozen=True, slots=True)
 class ModePreset:
@@ -114,3 +120,11 @@ class ModePreset:
         from lash.modes.rlm.mode import RlmMode
 
         return ModePreset(ModeId.rlm(), RlmMode(config or RlmConfig(), resolver=projection_resolver))
+
+    @staticmethod
+    def standard(config: StandardConfig | None = None) -> ModePreset:
+        """Standard mode, with its settings."""
+        from lash.modes.standard.config import StandardConfig
+        from lash.modes.standard.mode import StandardMode
+
+        return ModePreset(ModeId.standard(), StandardMode(config or StandardConfig()))

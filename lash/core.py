@@ -197,6 +197,12 @@ class LashCore:
         knobs.setdefault("plugins", PluginStack.runtime())
         return cls(modes=[ModePreset.rlm()], **knobs)
 
+    @classmethod
+    def standard(cls, **knobs: Any) -> LashCore:
+        """The same with standard mode alone: the model acts by native tool calls."""
+        knobs.setdefault("plugins", PluginStack.runtime())
+        return cls(modes=[ModePreset.standard()], **knobs)
+
     def replace(self, **changes: Any) -> LashCore:
         """A core with other keywords; the rest is shared with this one, stores and effect host included.
 

@@ -1,1 +1,1 @@
-"""The ways a session lets its model act, ``rlm`` and ``standard``: not written yet."""
+"""The ways a session lets its model act: ``rlm`` by programs, ``standard`` by native tool calls."""

@@ -49,18 +49,28 @@ def call_name(tool_name: str) -> str:
 
 def signature(spec: ToolSpec) -> str:
     """The tool as a call that a program could write, with types in the places of values."""
+    generic, fields, returned = _parts(spec)
+    arguments = f"{{ {', '.join(fields)} }}" if fields else "{}"
+    return f"call {call_name(spec.name)}{generic} {arguments} -> {returned}"
+
+
+def compact_contract(spec: ToolSpec) -> str:
+    """The tool as a function under its own name, for models that call it natively."""
+    generic, fields, returned = _parts(spec)
+    return f"{spec.name}{generic}({', '.join(fields)}) -> {returned}"
+
+
+def _parts(spec: ToolSpec) -> tuple[str, list[str], str]:
+    """What a tool's name is followed by where its result has the type that is asked for, its parameters, its result."""
     inputs = _Labels(spec.input_schema)
     outputs = _Labels(spec.output_schema)
-    generic = spec.result_type_field
-    name = call_name(spec.name)
-    returned = outputs.label(outputs.root)
-    if generic is not None:
-        name, returned = f"{name}<T = {returned}>", "T"
-    fields = [inputs.field(*found, typed_by=generic) for found in inputs.fields(inputs.root)]
+    generic, returned = "", outputs.label(outputs.root)
+    if spec.result_type_field is not None:
+        generic, returned = f"<T = {returned}>", "T"
+    fields = [inputs.field(*found, typed_by=spec.result_type_field) for found in inputs.fields(inputs.root)]
     if _is_open(inputs.root):
         fields.append("...")
-    arguments = f"{{ {', '.join(fields)} }}" if fields else "{}"
-    return f"call {name} {arguments} -> {returned}"
+    return generic, fields, returned
 
 
 def label(schema: JsonValue) -> str:

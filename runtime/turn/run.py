@@ -248,9 +248,10 @@ class TurnRun:
         assert outcome is not None
         match outcome:
             case TurnOutcome.Finished(finish=TurnFinish.AssistantMessage(text=text)):
-                number = f"m:{request.turn_id}:final:0"
-                said = Message(number, "assistant", (Part(f"{number}.p0", "prose", text),))
-                made.append(SessionEvent.Conversation(said))
+                if text.strip() and not _ends_with_reply(made):
+                    number = f"m:{request.turn_id}:final:0"
+                    said = Message(number, "assistant", (Part(f"{number}.p0", "prose", text),))
+                    made.append(SessionEvent.Conversation(said))
             case _:
                 text = ""
         made.extend(SessionEvent.Conversation(message) for message in closing)
@@ -368,6 +369,12 @@ def _controller(
 ) -> contextlib.AbstractAsyncContextManager[EffectController]:
     """What carries the turn's effects out: what was given for it, or the host's controller."""
     return effects.scoped(scope) if given is None else contextlib.nullcontext(given)
+
+
+def _ends_with_reply(made: Sequence[SessionEventRecord]) -> bool:
+    """Whether the model's last message is in the history already, as modes keep it that keep all its parts."""
+    last = next((event.message for event in reversed(made) if isinstance(event, SessionEvent.Conversation)), None)
+    return last is not None and last.role == "assistant" and last.origin is None
 
 
 def next_iteration(events: Sequence[SessionEventRecord]) -> int:

@@ -1,0 +1,66 @@
+"""The model's tool calls as the runtime dispatches them: ids that name one call each, arguments as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from pydantic import ValidationError
+
+from lash.runtime.sansio.llm import Block
+from lash.runtime.sansio.messages import SessionEvent, SessionEventRecord
+from lash.runtime.sansio.tools import PendingToolCall
+from lash.runtime.sansio.values import JsonValue, adapter, canonical
+
+LONGEST_BASE = 48
+"""Characters of an id that are kept before a number; vendors take no more than 64 in all."""
+
+
+def with_own_ids(calls: Iterable[Block.ToolCall], events: Sequence[SessionEventRecord]) -> list[Block.ToolCall]:
+    """The calls under ids that no other call of the session has.
+
+    Some models count their calls anew in every reply. An id that was there before gets a number, `<id>#2`: results,
+    rows of activities and idempotency keys are found by it.
+    """
+    taken = {
+        part.tool_call_id
+        for event in events
+        if isinstance(event, SessionEvent.Conversation)
+        for part in event.message.parts
+        if part.kind == "tool_call"
+    }
+    named: list[Block.ToolCall] = []
+    for call in calls:
+        wished = own = call.call_id or "call"
+        number = 1
+        while own in taken:
+            number += 1
+            own = f"{wished[:LONGEST_BASE]}#{number}"
+        taken.add(own)
+        named.append(call if own == call.call_id else replace(call, call_id=own))
+    return named
+
+
+def pending(call: Block.ToolCall) -> PendingToolCall:
+    """The call to be dispatched."""
+    return PendingToolCall(call.call_id, call.tool_name, arguments(call.input_json), call.replay)
+
+
+def arguments(input_json: str) -> JsonValue:
+    """The arguments that a text says; the text itself where it is no JSON that can be kept. No text is no arguments."""
+    if not input_json.strip():
+        return {}
+    try:
+        value: JsonValue = json.loads(input_json, parse_constant=_no_constant)
+        # Numbers beyond all bounds, halves of surrogate pairs and very deep nesting are read and cannot be written.
+        canonical(value)
+        adapter(JsonValue).validate_python(value)
+    except (ValueError, RecursionError, ValidationError):
+        return input_json
+    return value
+
+
+def _no_constant(name: str) -> object:
+    """Refuse NaN and the infinities, which Python reads."""
+    raise ValueError(f"{name} is no JSON")
