@@ -159,7 +159,7 @@ class TurnDriver:
             # The token has reached tools, program and model call: they get a moment to end by themselves.
             if isinstance(effect, Effect.LlmCall):
                 self._work.cancel()
-            timer = asyncio.ensure_future(self._clock.sleep(self._cancel_grace_s))
+            timer = asyncio.ensure_future(self._clock.sleep(self._grace_of(effect)))
             await asyncio.wait([self._work, timer], return_when=asyncio.FIRST_COMPLETED)
             timer.cancel()
             if not self._work.done():
@@ -170,8 +170,14 @@ class TurnDriver:
             return
         self._machine.handle_response(self._work.result())
 
+    def _grace_of(self, effect: AnyEffect) -> float:
+        """How long work that was told to stop is waited for; a batch of tools first gives up those that hear nothing."""
+        limits = self._dispatcher.limits
+        own = limits.cancel_ms / 1000 + limits.cancel_grace_s if isinstance(effect, Effect.ToolCalls) else 0.0
+        return own + self._cancel_grace_s
+
     def _take_what_ended(self) -> None:
-        """A program that was stopped has its step in the history, with what it did until then."""
+        """A program or batch that was stopped is in the history, with what it did until then."""
         work = self._work
         if work is None or not work.done() or work.cancelled() or work.exception() is not None:
             return

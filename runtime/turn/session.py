@@ -595,6 +595,7 @@ def _after(meta: SessionMeta | None, made: Sequence[SessionEventRecord], model: 
         event.message.text()
         for event in made
         if isinstance(event, SessionEvent.Conversation) and event.message.role == "user" and not event.message.origin
+        if all(part.kind != "tool_result" for part in event.message.parts)
     ]
     first = meta.first_user_message or next((text[:LONGEST_FIRST_MESSAGE] for text in said if text), None)
     return replace(meta, model=model, first_user_message=first, user_message_count=meta.user_message_count + len(said))
