@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 DOCS = Path(__file__).parent.parent / "docs"
-PAGES = ["quickstart.md", "embedding.md", "persistence.md", "rlm.md"]
+PAGES = ["quickstart.md", "embedding.md", "persistence.md", "rlm.md", "standard.md"]
 BLOCK = re.compile(r"^(?P<fence>```+)(python|text)\n(.*?)^(?P=fence)$", re.MULTILINE | re.DOTALL)
 
 

@@ -168,8 +168,10 @@ def _tool_result(block: Block.ToolResult, request: LlmRequest) -> JsonObject:
 
 
 def _reasoning(block: Block.Reasoning) -> JsonObject | None:
-    """Signed thinking as it came; unsigned thinking, which the API would refuse, as text."""
+    """Signed thinking as it came; unsigned, which the API would refuse, as text; nothing that other providers made."""
     replay = block.replay or ReasoningReplay()
+    if replay.encrypted_content or replay.item_id:
+        return None
     if replay.redacted:
         return {"type": "redacted_thinking", "data": replay.signature} if replay.signature else None
     if replay.signature:

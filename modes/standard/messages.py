@@ -83,7 +83,11 @@ def call_result(call: CompletedToolCall) -> CallResult:
 
 def _told(call: CompletedToolCall) -> str:
     gave_nothing = isinstance(call.output, ToolOutput.Success) and call.output.value in (None, "")
-    return NO_OUTPUT if not call.model_return.strip() or (gave_nothing and call.model_return == "null") else call.model_return
+    return (
+        NO_OUTPUT
+        if not call.model_return.strip() or (gave_nothing and call.model_return == "null")
+        else call.model_return
+    )
 
 
 def images_of(call: CompletedToolCall) -> tuple[AttachmentRef, ...]:

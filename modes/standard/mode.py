@@ -65,9 +65,7 @@ class StandardSession:
     def begin_turn(self, turn: TurnSetup) -> JsonValue:
         """See `ModeSession`; there are no options."""
         if turn.options:
-            raise TurnError(
-                "mode_option", f"standard mode has no option {min(turn.options)!r}: it belongs to RLM mode"
-            )
+            raise TurnError("mode_option", f"standard mode has no option {min(turn.options)!r}: it belongs to RLM mode")
         return None
 
     def end_turn(self) -> None:

@@ -1,6 +1,7 @@
 """What standard mode says in the system prompt: how to act, and the showcased tools (providers.md 14).
 
-All tools that can be called go with the request as the provider wants them; the prompt explains those that are worth it.
+All tools that can be called go with the request as the provider wants them; the prompt explains those that are
+showcased.
 """
 
 from __future__ import annotations

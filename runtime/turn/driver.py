@@ -171,7 +171,7 @@ class TurnDriver:
         self._machine.handle_response(self._work.result())
 
     def _grace_of(self, effect: AnyEffect) -> float:
-        """How long work that was told to stop is waited for; a batch of tools first gives up those that hear nothing."""
+        """How long work that is to stop is waited for; a batch of tools first gives up those that hear nothing."""
         limits = self._dispatcher.limits
         own = limits.cancel_ms / 1000 + limits.cancel_grace_s if isinstance(effect, Effect.ToolCalls) else 0.0
         return own + self._cancel_grace_s

@@ -23,8 +23,13 @@ def core_with(
     if folder is not None:
         knobs["store"] = SqliteSessionStoreFactory(folder / "sessions")
         knobs["attachments"] = FileAttachmentStore(folder / "attachments")
-    given: dict[str, Any] = {"provider": ScriptedProvider(list(steps)), "model": "m", "max_context_tokens": 100_000}
-    return LashCore(modes=[ModePreset.standard(config)], **(given | knobs))
+    given: dict[str, Any] = {
+        "modes": [ModePreset.standard(config)],
+        "provider": ScriptedProvider(list(steps)),
+        "model": "m",
+        "max_context_tokens": 100_000,
+    }
+    return LashCore(**(given | knobs))
 
 
 def call(name: str, call_id: str = "a", /, **args: Any) -> Block.ToolCall:
