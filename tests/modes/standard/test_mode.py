@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from lash.runtime.sansio.tools import ToolSpec
 from lash.runtime.tools.definition import ToolContract, ToolManifest
 from lash.runtime.tools.provider import ListedTools, ToolCall
 from lash.runtime.tools.result import ToolResult
+from lash.testing.activities import check_activities
 from lash.testing.scripted import ScriptedProvider
-from tests.modes.standard.playing import call, calls, completed, core_with, lookup
+from lash.tracing import TraceLevel
+from tests.modes.standard.playing import call, calls, completed, core_with, lookup, results_of
 
 BOTH = [ModePreset.standard(), ModePreset.rlm()]
 
@@ -143,3 +146,41 @@ async def test_tools_that_are_callable_but_not_showcased_are_in_the_request_and_
     assert "### lookup" in prompt
     assert "### plain" not in prompt
     assert "`batch`" in prompt
+
+
+async def test_calls_that_need_approval_are_asked_for_one_by_one_also_inside_a_batch() -> None:
+    asked: list[tuple[str, dict[str, Any]]] = []
+
+    @lash.tool(needs_approval=True)
+    async def pay(amount: int) -> str:
+        """Pay."""
+        return f"paid {amount}"
+
+    async def approve(question: lash.PendingApproval) -> lash.Approve | lash.Deny | lash.Edit:
+        asked.append((question.call_id, dict(question.args)))
+        return {1: lash.Approve(), 2: lash.Deny("too much"), 3: lash.Edit({"amount": 30})}[question.args["amount"]]  # type: ignore[index]  # pyright: ignore
+
+    inner = [{"tool": "pay", "parameters": {"amount": amount}} for amount in (2, 3)]
+    made = calls(call("pay", "a", amount=1), call("batch", "b", tool_calls=inner))
+    async with core_with(made, "Done.", tools=[pay], approve=approve) as core, core.session("s") as session:
+        output = await session.run("Go.")
+        check_activities(output.activities)
+        (_, first, _), (_, second, _) = results_of(session)
+    assert asked == [("a", {"amount": 1}), ("b:0", {"amount": 2}), ("b:1", {"amount": 3})]
+    assert first == "paid 1"
+    told = json.loads(second)["results"]
+    assert [one["success"] for one in told] == [False, True]
+    assert "too much" in told[0]["error"]
+    assert told[1]["result"].startswith("paid 30\n")
+
+
+async def test_a_turn_is_traced_with_its_model_and_tool_calls(tmp_path: Path) -> None:
+    file = tmp_path / "trace.jsonl"
+    made = calls(call("lookup", "a", item="tea"), call("batch", "b", tool_calls=[]))
+    async with core_with(made, "Done.", tools=[lookup], trace_jsonl_path=file, trace_level=TraceLevel.EXTENDED) as core:
+        async with core.session("s") as session:
+            await session.turn("Go.")
+        assert core.trace_stats().failed == 0
+    types = [json.loads(line)["type"] for line in file.read_text().splitlines()]
+    assert types.count("tool_call_started") == types.count("tool_call_completed") == 2
+    assert types.count("llm_call_completed") == 2
