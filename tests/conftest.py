@@ -1,11 +1,17 @@
-"""What all tests have in common: how long Hypothesis may look for the smallest form of a failure."""
+"""What all tests have in common: that Ctrl-C reaches them, and how long Hypothesis may make a failure smaller."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Generator
 
 import pytest
 from hypothesis import Phase, settings
+
+# A shell has its background jobs ignore Ctrl-C, and they hand that on to every process they start. Tests of
+# interruption need it, here and in their child processes.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHRINKING_SECONDS = 30
 """How long one failure is made smaller before it is reported as it is; Hypothesis would take five minutes."""
