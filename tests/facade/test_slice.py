@@ -235,6 +235,9 @@ async def test_a_turn_under_a_journal_repeats_nothing_that_was_recorded(tmp_path
         return [(kind, row) for kind, row in kinds if kind not in ("ToolCallStarted", "AssistantProseDelta")]
 
     assert [kind for kind, _ in shape(again)] == [kind for kind, _ in shape(first)]
+    assert not any(one.replayed for one in first.activities)
+    assert all(one.replayed for one in again.activities if isinstance(one.event, TurnEvent.ToolCallCompleted))
+    assert all(one.replayed for one in again.activities if isinstance(one.event, TurnEvent.CodeOutput))
 
 
 CHILD = """
