@@ -53,7 +53,7 @@ PROVIDERS: dict[str, Variables] = {
 def configured(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
     """The names of the providers for which everything that they need is set."""
     found = os.environ if environ is None else environ
-    return tuple(name for name, variables in PROVIDERS.items() if not _missing(variables, found))
+    return tuple(name for name, variables in PROVIDERS.items() if not missing_variables(variables, found))
 
 
 def environment_spec(
@@ -70,7 +70,9 @@ def environment_spec(
             "unknown_provider", f"no variables are known for provider {name!r}; there are {', '.join(PROVIDERS)}"
         )
     found = os.environ if environ is None else environ
-    missing = [variable for variable in _missing(variables, found) if not (base_url and variable != variables.key)]
+    missing = missing_variables(variables, found)
+    if base_url:
+        missing = [variable for variable in missing if variable == variables.key]
     if missing:
         raise ConfigError(
             "missing_credential", f"provider {name!r} needs the environment variable {' and '.join(missing)}"
@@ -83,8 +85,8 @@ def environment_spec(
     return spec
 
 
-def _missing(variables: Variables, environ: Mapping[str, str]) -> list[str]:
-    """The variables that are needed and not set."""
+def missing_variables(variables: Variables, environ: Mapping[str, str]) -> list[str]:
+    """The variables of a provider that are needed and not set."""
     needed = [variables.key] if variables.key_needed else []
     if variables.base_url_variable is not None:
         needed.append(variables.base_url_variable)

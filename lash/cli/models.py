@@ -15,6 +15,7 @@ from typing import Final
 from lash import ConfigError, ProviderHandle
 from lash.cli.exits import CliError, Exit
 from lash.cli.naming import nearest
+from lash.host.providers.environment import PROVIDERS, Variables, environment_spec, missing_variables
 from lash.host.system import SystemClock
 from lash.persistence import PersistedSessionConfig
 from lash.provider import ModelCatalog, ProviderRegistry, Surroundings, register_all
@@ -31,44 +32,36 @@ PROGRAM_CONTEXT_TOKENS: Final = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Vendor:
-    """A provider that the environment can set up: its name, its kind, the variable of its key, where it is."""
+    """A provider that the environment can set up: its name, and the variables that say how."""
 
     name: str
-    kind: str
-    key: str
-    base_url: str | None = None
-    base_url_variable: str | None = None
+    variables: Variables
+
+    @property
+    def kind(self) -> str:
+        """The kind of provider it is."""
+        return self.variables.kind
+
+    @property
+    def key(self) -> str:
+        """The variable of its key."""
+        return self.variables.key
+
+    @property
+    def base_url_variable(self) -> str | None:
+        """The variable that says where it is, where that is not fixed."""
+        return self.variables.base_url_variable
 
     def missing(self, environment: Mapping[str, str]) -> str | None:
         """The variable that has to be set before it can be used; None where it can be."""
-        wanted = self.base_url_variable or self.key
-        return None if environment.get(wanted) else wanted
+        return next(iter(missing_variables(self.variables, environment)), None)
 
-    def spec(self, environment: Mapping[str, str]) -> dict[str, JsonValue]:
-        """Its specification."""
-        spec: dict[str, JsonValue] = {"type": self.kind}
-        if environment.get(self.key):
-            spec["api_key"] = environment[self.key]
-        url = self.base_url or (environment.get(self.base_url_variable) if self.base_url_variable else None)
-        if url:
-            spec["base_url"] = url
-        return spec
+    def spec(self, environment: Mapping[str, str], base_url: str | None = None) -> dict[str, JsonValue]:
+        """Its specification; `base_url` stands for what the environment says."""
+        return environment_spec(self.name, environment, base_url=base_url)
 
 
-VENDORS: Final = {
-    vendor.name: vendor
-    for vendor in (
-        Vendor("anthropic", "anthropic", "ANTHROPIC_API_KEY"),
-        Vendor("openai", "openai", "OPENAI_API_KEY"),
-        Vendor("openrouter", COMPATIBLE, "OPENROUTER_API_KEY", base_url="https://openrouter.ai/api/v1"),
-        Vendor(
-            COMPATIBLE,
-            COMPATIBLE,
-            "OPENAI_COMPATIBLE_API_KEY",
-            base_url_variable="OPENAI_COMPATIBLE_BASE_URL",
-        ),
-    )
-}
+VENDORS: Final = {name: Vendor(name, variables) for name, variables in PROVIDERS.items()}
 
 GATEWAYS: Final = ("openrouter", COMPATIBLE)
 """Vendors of everybody's models: their name in front of a model is no part of it."""
@@ -155,7 +148,7 @@ def _provider(
 ) -> tuple[dict[str, JsonValue], str, str | None]:
     """The specification, what to call it, and the model without the name of a gateway."""
     if flags.provider is not None:
-        named = _named(flags.provider, environment, has_url=flags.base_url is not None)
+        named = _named(flags.provider, environment, base_url=flags.base_url)
         return (*named, _without_gateway(model, named[1]))
     if flags.base_url is not None:
         spec: dict[str, JsonValue] = {"type": COMPATIBLE}
@@ -166,7 +159,7 @@ def _provider(
     if vendor is not None and (model is not None or stored is None) and vendor.missing(environment) is None:
         return vendor.spec(environment), vendor.name, _without_gateway(model, vendor.name)
     if environment.get("LASH_PROVIDER"):
-        named = _named(environment["LASH_PROVIDER"], environment, has_url=False)
+        named = _named(environment["LASH_PROVIDER"], environment, base_url=None)
         return (*named, _without_gateway(model, named[1]))
     if stored is not None and stored.provider is not None:
         return (*_stored(stored.provider, environment), model)
@@ -186,7 +179,7 @@ def _provider(
     )
 
 
-def _named(name: str, environment: Mapping[str, str], *, has_url: bool) -> tuple[dict[str, JsonValue], str]:
+def _named(name: str, environment: Mapping[str, str], *, base_url: str | None) -> tuple[dict[str, JsonValue], str]:
     """The specification of a provider that was named."""
     kind, colon, rest = name.partition(":")
     if colon and kind == "command":
@@ -208,9 +201,9 @@ def _named(name: str, environment: Mapping[str, str], *, has_url: bool) -> tuple
         hint = f" Did you mean {like[0]}?" if like else ""
         raise CliError(f"there is no provider {name!r}; there are {', '.join(known)}.{hint}")
     missing = vendor.missing(environment)
-    if missing is not None and not (has_url and vendor.base_url_variable):
+    if missing is not None and not (base_url and vendor.base_url_variable):
         raise CliError(f"provider {name} needs {missing} in the environment", Exit.NO_PROVIDER)
-    return vendor.spec(environment), vendor.name
+    return vendor.spec(environment, base_url), vendor.name
 
 
 def _stored(kind: str, environment: Mapping[str, str]) -> tuple[dict[str, JsonValue], str]:
