@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from typing import Any, Final, TypeVar, cast
 
+from lash.runtime.sansio.values import whole_texts
 from lash.runtime.seams.trace import TraceLimits
 from lash.runtime.seams.trace_fields import TraceField, trace_fields
 
@@ -249,7 +250,7 @@ def _clean(text: str) -> tuple[str, int]:
     try:
         return text, _json_bytes(text)
     except UnicodeEncodeError:
-        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        text = cast("str", whole_texts(text))
         return text, _json_bytes(text)
 
 
