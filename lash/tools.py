@@ -1,5 +1,18 @@
 """Tools: what a provider of them is written with. `@lash.tool` makes a tool of a function without any of this."""
 
+from lash.host.tools.files.glob import Glob
+from lash.host.tools.files.ls import Ls
+from lash.host.tools.files.policy import FilePolicy
+from lash.host.tools.files.read_file import ReadFile
+from lash.host.tools.files.write_file import WriteFile
+from lash.host.tools.patch.operations import PatchError
+from lash.host.tools.patch.tool import ApplyPatchTool, PatchOp, inspect_patch_ops
+from lash.host.tools.search.tool import Grep
+from lash.host.tools.web.backend import FetchBackend, FetchedPage, SearchBackend, SearchHit, SearchResults, WebBackend
+from lash.host.tools.web.local import LocalFetchBackend
+from lash.host.tools.web.network import Network, PublicNetwork
+from lash.host.tools.web.tavily import TavilyBackend
+from lash.host.tools.web.tools import FetchUrl, WebSearch
 from lash.runtime.sansio.tools import RetryAdvice, ToolFailure
 from lash.runtime.tools.context import SessionSnapshot, ToolContext, ToolProgress, TurnContext
 from lash.runtime.tools.decorator import Tool, tool
@@ -15,12 +28,30 @@ from lash.runtime.tools.provider import ListedTools, ToolCall, ToolProvider
 from lash.runtime.tools.result import ModelReturn, ToolError, ToolResult
 
 __all__ = [
+    "ApplyPatchTool",
     "Availability",
+    "FetchBackend",
+    "FetchUrl",
+    "FetchedPage",
+    "FilePolicy",
+    "Glob",
+    "Grep",
     "ListedTools",
+    "LocalFetchBackend",
+    "Ls",
     "ModelReturn",
+    "Network",
+    "PatchError",
+    "PatchOp",
+    "PublicNetwork",
+    "ReadFile",
     "ResultFromInput",
     "RetryAdvice",
+    "SearchBackend",
+    "SearchHit",
+    "SearchResults",
     "SessionSnapshot",
+    "TavilyBackend",
     "Tool",
     "ToolCall",
     "ToolContext",
@@ -34,5 +65,9 @@ __all__ = [
     "ToolResult",
     "ToolRetryPolicy",
     "TurnContext",
+    "WebBackend",
+    "WebSearch",
+    "WriteFile",
+    "inspect_patch_ops",
     "tool",
 ]

@@ -8,8 +8,9 @@ import os
 import stat
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from lash.runtime.sansio.values import JsonValue, canonical
 from lash.runtime.seams.clock import Clock
@@ -26,7 +27,7 @@ def default_directory() -> Path:
 
 
 class SpillDirectory:
-    """A directory of spilled texts; it is made when it is first needed, and pruned then, once."""
+    """A directory of spilled texts; made when it is first needed, and pruned once, then or by `prune_early`."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self.path = path
@@ -56,6 +57,30 @@ class SpillDirectory:
             return None
         return target
 
+    def create(self, name: str) -> tuple[BinaryIO, Path]:
+        """A new file of that name for the caller to write and close, and where it is. It blocks.
+
+        Raises OSError where it cannot be made.
+        """
+        self._open()
+        target = self.path / name
+        return open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"), target
+
+    def prune_early(self) -> None:
+        """Prune the directory of an earlier process, in a thread of its own; nothing where there is none.
+
+        So what was kept goes away in time also where nothing more is kept. What fails is logged.
+        """
+
+        def prune() -> None:
+            try:
+                if self.path.is_dir():
+                    self._open()
+            except OSError as error:
+                _log.warning("the tools' outputs at %s could not be pruned: %s", self.path, error)
+
+        threading.Thread(target=prune, name="lash-spill", daemon=True).start()
+
     def _open(self) -> None:
         with self._opening:
             if self._opened:
@@ -63,7 +88,7 @@ class SpillDirectory:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Others may have made a directory of that name first: what tools print is nobody else's business.
             found = self.path.lstat()
-            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            if not stat.S_ISDIR(found.st_mode) or (hasattr(os, "getuid") and found.st_uid != os.getuid()):
                 raise PermissionError(f"{self.path} is no directory of this user")
             if found.st_mode & 0o077:
                 self.path.chmod(0o700)
@@ -73,16 +98,15 @@ class SpillDirectory:
     def _prune(self) -> None:
         """Remove files that are too old, then the oldest until what is left is small enough."""
         oldest_s = self._clock.now_ms() / 1000 - MOST_AGE_S
-        files = sorted(
-            (
-                (entry.stat().st_mtime, entry.stat().st_size, entry.path)
-                for entry in os.scandir(self.path)
-                if entry.is_file()
-            ),
-            reverse=True,
-        )
+        files: list[tuple[float, int, str]] = []
+        with os.scandir(self.path) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):  # another process prunes as well
+                    if entry.is_file(follow_symlinks=False):
+                        found = entry.stat(follow_symlinks=False)
+                        files.append((found.st_mtime, found.st_size, entry.path))
         total = 0
-        for modified, size, path in files:
+        for modified, size, path in sorted(files, reverse=True):
             total += size
             if modified < oldest_s or total > MOST_BYTES:
                 Path(path).unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""The web: search, and the text of pages, by a service or by lash itself."""
