@@ -5,30 +5,42 @@ from lash.host.providers import register_all
 from lash.host.providers.anthropic import AnthropicProvider
 from lash.host.providers.command import CommandProvider, FilesProvider
 from lash.host.providers.environment import environment_spec, resolve_secrets
+from lash.host.providers.google import GoogleProvider
 from lash.host.providers.openai_chat import OpenAICompatibleProvider
 from lash.host.providers.openai_profiles import EndpointProfile
 from lash.host.providers.openai_responses import OpenAIProvider
+from lash.runtime.providers.components import AttemptTrace, EventSink, ProviderComponents, ProviderState, Transport
+from lash.runtime.providers.failure import ProviderFailure
 from lash.runtime.providers.handle import ProviderHandle
 from lash.runtime.providers.models import ModelCatalog, ModelInfo
-from lash.runtime.providers.options import ProviderOptions
+from lash.runtime.providers.options import ProviderOptions, ProviderReliability
 from lash.runtime.providers.registry import ProviderRegistry, Surroundings
-from lash.runtime.sansio.llm import LlmRequest, LlmResponse
+from lash.runtime.sansio.llm import LlmRequest, LlmResponse, LlmStreamEvent
 
 __all__ = [
     "AnthropicProvider",
+    "AttemptTrace",
     "CommandProvider",
     "EndpointProfile",
+    "EventSink",
     "FilesProvider",
+    "GoogleProvider",
     "LlmRequest",
     "LlmResponse",
+    "LlmStreamEvent",
     "ModelCatalog",
     "ModelInfo",
     "OpenAICompatibleProvider",
     "OpenAIProvider",
+    "ProviderComponents",
+    "ProviderFailure",
     "ProviderHandle",
     "ProviderOptions",
     "ProviderRegistry",
+    "ProviderReliability",
+    "ProviderState",
     "Surroundings",
+    "Transport",
     "environment_spec",
     "register_all",
     "resolve_secrets",

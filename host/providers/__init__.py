@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lash.host.providers.anthropic import AnthropicFactory
 from lash.host.providers.command import CommandFactory, FilesFactory
+from lash.host.providers.google import GoogleFactory
 from lash.host.providers.openai_chat import OpenAICompatibleFactory
 from lash.host.providers.openai_responses import OpenAIFactory
 from lash.host.providers.unconfigured import UnconfiguredFactory
@@ -21,6 +22,7 @@ def register_all(registry: ProviderRegistry, *, http_client: httpx2.AsyncClient 
         AnthropicFactory(http_client),
         OpenAIFactory(http_client),
         OpenAICompatibleFactory(http_client),
+        GoogleFactory(http_client),
         CommandFactory(),
         FilesFactory(),
         UnconfiguredFactory(),

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from lash.host.providers.anthropic_reply import AnthropicDecoder
 from lash.host.providers.anthropic_request import encode_request, request_headers
-from lash.host.providers.sdk_transport import Prepared, SdkTransport, sdk_components
+from lash.host.providers.sdk_transport import Prepared, SdkTransport
 from lash.host.providers.settings import ApiKey, BaseUrl
+from lash.host.providers.vendor_transport import keyed_components
 from lash.host.providers.wire import Decoder
 from lash.host.system import SystemClock
 from lash.runtime.providers.classifier import DefaultClassifier
@@ -126,7 +127,7 @@ class AnthropicProvider(ProviderHandle):
         transport = AnthropicTransport(config, state, policy, clock, http_client)
         classifier = AnthropicClassifier(clock.now_ms)
         super().__init__(
-            sdk_components(state, transport, policy, classifier, clock, api_key), clock=clock, uniform=uniform
+            keyed_components(state, transport, policy, classifier, clock, api_key), clock=clock, uniform=uniform
         )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 from lash.runtime.providers.attempt import TimeIsUp, within
@@ -131,7 +131,13 @@ class _Protocol(asyncio.subprocess.SubprocessStreamProtocol):
 class ChildProcess:
     """A child process in a process group of its own, started without a shell; see `start`."""
 
-    def __init__(self, transport: asyncio.SubprocessTransport, protocol: _Protocol, clock: Clock) -> None:
+    def __init__(
+        self,
+        transport: asyncio.SubprocessTransport,
+        protocol: _Protocol,
+        clock: Clock,
+        on_stderr: Callable[[bytes], None] | None = None,
+    ) -> None:
         assert protocol.stdin is not None
         assert protocol.stdout is not None
         assert protocol.stderr is not None
@@ -139,6 +145,7 @@ class ChildProcess:
         self._exited = protocol.exited
         self._stdin, self._stdout, self._stderr = protocol.stdin, protocol.stdout, protocol.stderr
         self._clock = clock
+        self._on_stderr = on_stderr or self._log_stderr
         self._tail = bytearray()
         self._silent = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -148,9 +155,18 @@ class ChildProcess:
 
     @classmethod
     async def start(
-        cls, argv: Sequence[str], clock: Clock, *, env: Mapping[str, str] | None, cwd: str | None
+        cls,
+        argv: Sequence[str],
+        clock: Clock,
+        *,
+        env: Mapping[str, str] | None,
+        cwd: str | None,
+        on_stderr: Callable[[bytes], None] | None = None,
     ) -> ChildProcess:
-        """Start a program; OSError where it cannot be. `env` is its whole environment, None ours."""
+        """Start a program; OSError where it cannot be. `env` is its whole environment, None ours.
+
+        `on_stderr` is given what it writes to stderr, in pieces; None logs it.
+        """
         transport, protocol = await asyncio.get_running_loop().subprocess_exec(
             _Protocol,
             *argv,
@@ -161,7 +177,12 @@ class ChildProcess:
             cwd=cwd,
             start_new_session=True,
         )
-        return cls(transport, protocol, clock)
+        return cls(transport, protocol, clock, on_stderr)
+
+    @property
+    def pid(self) -> int:
+        """Its process id, which is its group's too."""
+        return self._transport.get_pid()
 
     async def read(self) -> bytes:
         """Some bytes of its stdout, none at the end and after `stop`."""
@@ -232,12 +253,16 @@ class ChildProcess:
             log.debug("signal %d found nobody: %s", number, error)
 
     async def _read_stderr(self) -> None:
-        """Log its stderr line by line and keep the tail."""
+        """Read its stderr and keep the tail."""
         while chunk := await self._stderr.read(CHUNK_BYTES):
             self._tail += chunk
             del self._tail[:-STDERR_TAIL_BYTES]
-            for line in chunk.decode("utf-8", "replace").splitlines():
-                log.info("command %d: %s", self._transport.get_pid(), line)
+            self._on_stderr(chunk)
+
+    def _log_stderr(self, chunk: bytes) -> None:
+        """Log a piece line by line."""
+        for line in chunk.decode("utf-8", "replace").splitlines():
+            log.info("command %d: %s", self._transport.get_pid(), line)
 
     def _describe(self) -> str:
         """How it ended."""

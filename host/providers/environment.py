@@ -39,6 +39,7 @@ class Variables:
 PROVIDERS: dict[str, Variables] = {
     "anthropic": Variables("anthropic", "ANTHROPIC_API_KEY"),
     "openai": Variables("openai", "OPENAI_API_KEY"),
+    "google": Variables("google", "GEMINI_API_KEY"),
     "openrouter": Variables("openai-compatible", "OPENROUTER_API_KEY", base_url=OPENROUTER_URL),
     "openai-compatible": Variables(
         "openai-compatible",

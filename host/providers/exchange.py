@@ -4,6 +4,8 @@ Both SDKs are made by one generator: their response, stream and exception classe
 one function reads them all. It does what the SDKs leave open. It counts bytes below their parsers, which swallow pings.
 It looks at the content type, because their iterators take a JSON reply for a stream of no events. It knows that the
 end of the bytes is not the end of a reply. And it closes the response however the reading ends, cancellation included.
+
+What needs no SDK but HTTP alone is public, and serves `google_exchange.py` as well.
 """
 
 from __future__ import annotations
@@ -46,6 +48,9 @@ def timeouts(reliability: ProviderReliability) -> httpx2.Timeout:
 UNREADABLE = (ValueError, RecursionError)
 """What the parsers of JSON and UTF-8 raise: for what is neither, and for what is nested without end."""
 
+NETWORK = (httpx2.HTTPError, httpx2.StreamError, anyio.EndOfStream, OSError)
+"""What the HTTP client raises when the network fails it."""
+
 
 class _CountedStream(httpx2.AsyncByteStream):
     """A response's bytes, reported to the trace as they arrive."""
@@ -63,6 +68,23 @@ class _CountedStream(httpx2.AsyncByteStream):
         await self._inner.aclose()
 
 
+def count_bytes(http: httpx2.Response, trace: AttemptTrace) -> None:
+    """Report the bytes of a response to the trace from now on, those that say nothing included."""
+    if isinstance(http.stream, httpx2.AsyncByteStream):
+        http.stream = _CountedStream(http.stream, trace)
+
+
+def is_event_stream(http: httpx2.Response) -> bool:
+    """Whether the response is a stream of events, and not one JSON object or something else."""
+    return "text/event-stream" in http.headers.get("content-type", "").lower()
+
+
+def summary(http: httpx2.Response) -> str:
+    """The status of a response, and the id under which the vendor's support finds it."""
+    request_id = http.headers.get("request-id") or http.headers.get("x-request-id") or ""
+    return f"HTTP {http.status_code} {request_id}".rstrip()
+
+
 async def exchange(
     opening: AbstractAsyncContextManager[Any], decoder: Decoder, trace: AttemptTrace, clock: Clock, sdk: ModuleType
 ) -> LlmResponse:
@@ -75,20 +97,18 @@ async def exchange(
         async with opening as reply:
             http = cast("httpx2.Response", reply.http_response)
             trace.received()
-            if isinstance(http.stream, httpx2.AsyncByteStream):
-                http.stream = _CountedStream(http.stream, trace)
-            if "text/event-stream" in http.headers.get("content-type", "").lower():
+            count_bytes(http, trace)
+            if is_event_stream(http):
                 async with aclosing(cast("AsyncGenerator[Any, None]", aiter(await reply.parse()))) as events:
                     await _read_stream(events, decoder, trace, clock, sdk)
             else:
-                _read_whole(await http.aread(), decoder, trace)
-            summary = f"HTTP {http.status_code} {_request_id(http)}".rstrip()
-        return replace(decoder.response(), http_summary=summary)
+                read_whole(await http.aread(), decoder, trace)
+        return replace(decoder.response(), http_summary=summary(http))
     except ProviderFailure as failure:
         if failure.request_body is None:
             raise failure.replace(request_body=trace.sent_body) from failure.__cause__
         raise
-    except (sdk.APIError, httpx2.HTTPError, httpx2.StreamError, anyio.EndOfStream, OSError, *UNREADABLE) as error:
+    except (sdk.APIError, *NETWORK, *UNREADABLE) as error:
         raise failure_of(error, sdk, decoder.partial()).replace(request_body=trace.sent_body) from error
 
 
@@ -110,7 +130,7 @@ async def _read_stream(
 
     try:
         await within(clock, rest(), lambda: end)
-    except (TimeIsUp, sdk.APIConnectionError, httpx2.HTTPError, httpx2.StreamError, anyio.EndOfStream, OSError):
+    except (TimeIsUp, sdk.APIConnectionError, *NETWORK):
         # The reply was complete before; how its connection ended is no part of it.
         return
 
@@ -126,8 +146,8 @@ def _take(event: Any, decoder: Decoder, trace: AttemptTrace) -> None:
     decoder.event(data)
 
 
-def _read_whole(body: bytes, decoder: Decoder, trace: AttemptTrace) -> None:
-    """Read a reply that is one JSON object."""
+def read_whole(body: bytes, decoder: Decoder, trace: AttemptTrace) -> None:
+    """Read a reply that is one JSON object into the decoder; ProviderFailure where it is none, or an error."""
     text = body.decode("utf-8", "replace")
     trace.event("reply", text)
     try:
@@ -141,33 +161,35 @@ def _read_whole(body: bytes, decoder: Decoder, trace: AttemptTrace) -> None:
     decoder.reply(obj(cast("object", value)))
 
 
-def _request_id(http: httpx2.Response) -> str:
-    """The id under which the vendor's support finds a request."""
-    return http.headers.get("request-id") or http.headers.get("x-request-id") or ""
-
-
 def failure_of(error: Exception, sdk: ModuleType, partial: LlmResponse | None = None) -> ProviderFailure:
     """An exception of the SDK, of the HTTP client below it or of a parser, as a failure to be classified."""
     if isinstance(error, sdk.APIStatusError):
-        return _status_failure(error, partial)
-    if isinstance(error, sdk.APITimeoutError | httpx2.TimeoutException):
+        # An error event comes with the status of its stream, 200.
+        http, body = cast("httpx2.Response", cast("Any", error).response), cast("Any", error).body
+        return refused(http, partial) if http.status_code >= 400 else reported_failure(body, partial)
+    if isinstance(error, sdk.APITimeoutError):
         return ProviderFailure("timeout", _say(error), partial=partial)
     if isinstance(error, sdk.APIConnectionError):
-        return ProviderFailure("transport", _unconnected(error), partial=partial)
+        request = cast("httpx2.Request", cast("Any", error).request)
+        return unconnected(request, error.__cause__ or error, partial)
     if isinstance(error, sdk.APIResponseValidationError):
         return malformed(str(error), partial)
     if isinstance(error, sdk.APIError):
         return reported_failure({"error": cast("Any", error).body}, partial)
+    return network_failure(error, partial)
+
+
+def network_failure(error: Exception, partial: LlmResponse | None = None) -> ProviderFailure:
+    """An exception of the HTTP client or of a parser, as a failure to be classified."""
+    if isinstance(error, httpx2.TimeoutException):
+        return ProviderFailure("timeout", _say(error), partial=partial)
     if isinstance(error, UNREADABLE):
         return malformed(_say(error), partial)
     return ProviderFailure("transport", _say(error), partial=partial)
 
 
-def _status_failure(error: Any, partial: LlmResponse | None) -> ProviderFailure:
-    """The failure behind an HTTP status, or behind an error event, which comes with the status of its stream, 200."""
-    http = cast("httpx2.Response", error.response)
-    if error.status_code < 400:
-        return reported_failure(error.body, partial)
+def refused(http: httpx2.Response, partial: LlmResponse | None = None) -> ProviderFailure:
+    """The failure behind an HTTP status; the response has been read."""
     text = http.text
     try:
         body: object = json.loads(text)
@@ -185,10 +207,10 @@ def _status_failure(error: Any, partial: LlmResponse | None) -> ProviderFailure:
     )
 
 
-def _unconnected(error: Any) -> str:
+def unconnected(request: httpx2.Request, error: BaseException, partial: LlmResponse | None = None) -> ProviderFailure:
     """Which server could not be reached, or was lost, and how; never its whole address, which may hold a password."""
-    where = cast("httpx2.Request", error.request).url.netloc.decode("ascii", "replace")
-    return f"the connection to {where} failed: {_say(error.__cause__ or error)}"
+    where = request.url.netloc.decode("ascii", "replace")
+    return ProviderFailure("transport", f"the connection to {where} failed: {_say(error)}", partial=partial)
 
 
 def _say(error: BaseException) -> str:

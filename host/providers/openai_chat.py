@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from lash.host.providers.openai_chat_reply import ChatDecoder
 from lash.host.providers.openai_chat_request import encode_request
 from lash.host.providers.openai_profiles import PRESETS, EndpointProfile, PresetName, profile_for
-from lash.host.providers.sdk_transport import Prepared, SdkTransport, sdk_components
+from lash.host.providers.sdk_transport import Prepared, SdkTransport
 from lash.host.providers.settings import BaseUrl, OptionalKey
 from lash.host.providers.tool_schemas import restorer
+from lash.host.providers.vendor_transport import keyed_components
 from lash.host.providers.wire import Decoder
 from lash.host.system import SystemClock
 from lash.runtime.providers.classifier import DefaultClassifier
@@ -158,7 +159,7 @@ class OpenAICompatibleProvider(ProviderHandle):
         transport = ChatTransport(config, settings, state, policy, clock, http_client)
         classifier = ChatClassifier(clock.now_ms)
         super().__init__(
-            sdk_components(state, transport, policy, classifier, clock, api_key), clock=clock, uniform=uniform
+            keyed_components(state, transport, policy, classifier, clock, api_key), clock=clock, uniform=uniform
         )
 
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from lash.host.providers.openai_responses_reply import ResponsesDecoder
 from lash.host.providers.openai_responses_request import encode_request
-from lash.host.providers.sdk_transport import Prepared, SdkTransport, sdk_components
+from lash.host.providers.sdk_transport import Prepared, SdkTransport
 from lash.host.providers.settings import ApiKey
 from lash.host.providers.tool_schemas import restorer
+from lash.host.providers.vendor_transport import keyed_components
 from lash.host.providers.wire import Decoder
 from lash.host.system import SystemClock
 from lash.runtime.providers.classifier import DefaultClassifier
@@ -96,7 +97,7 @@ class OpenAIProvider(ProviderHandle):
         transport = ResponsesTransport(api_key, state, policy, clock, http_client)
         classifier = DefaultClassifier(clock.now_ms)
         super().__init__(
-            sdk_components(state, transport, policy, classifier, clock, api_key), clock=clock, uniform=uniform
+            keyed_components(state, transport, policy, classifier, clock, api_key), clock=clock, uniform=uniform
         )
 
 

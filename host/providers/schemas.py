@@ -5,31 +5,23 @@ still enforced when the arguments are validated, so the lenient profiles drop wh
 the log; the strict ones, whose point is that the server enforces the schema, fail instead. A failure names the profile
 and the path, and comes before anything is sent.
 
-Profiles: `openai_lax` for function tools; `openai_strict` for output that the server enforces; `anthropic` for its
-tools and output.
+Profiles: `openai_lax` for function tools; `openai_strict` for output that the server enforces; `anthropic` and `gemini`
+each for their tools and output.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, NoReturn, cast
 
+from lash.host.providers.schema_nodes import nodes, replace_children
+from lash.host.providers.schema_references import BrokenReference, References
 from lash.host.providers.wire import JsonObject
 from lash.runtime.providers.failure import ProviderFailure
 
-Profile = Literal["openai_lax", "openai_strict", "anthropic"]
+Profile = Literal["openai_lax", "openai_strict", "anthropic", "gemini"]
 """What a schema is fitted to."""
-
-SCHEMA_MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
-"""Keywords whose value maps names to schemas."""
-
-SCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
-"""Keywords whose value is a list of schemas."""
-
-SCHEMA_VALUES = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
-"""Keywords whose value is a schema."""
 
 UNSUPPORTED = (
     *("not", "if", "then", "else"),
@@ -77,7 +69,20 @@ def adapt(schema: JsonObject, profile: Profile, *, output: bool = False) -> Adap
     Raises ProviderFailure (`validation`, code `schema_projection`), naming profile and path.
     """
     fitter = _Fitter(profile, output)
-    return Adapted(fitter.root(copy.deepcopy(schema)), tuple(fitter.dropped))
+    try:
+        return Adapted(fitter.root(copy.deepcopy(schema)), tuple(fitter.dropped))
+    except RecursionError:
+        raise unfit(profile, "$", "it is nested too deeply") from None
+
+
+def unfit(profile: Profile, path: str, problem: str) -> ProviderFailure:
+    """The failure of a schema that a profile cannot express, or that is none."""
+    return ProviderFailure(
+        "validation",
+        f"a schema does not fit the profile {profile}: {path}: {problem}",
+        retryable=False,
+        code="schema_projection",
+    )
 
 
 class _Fitter:
@@ -91,6 +96,16 @@ class _Fitter:
     def root(self, schema: JsonObject) -> JsonObject:
         """Adapt the whole schema, which has to be one, so that nothing below meets what no schema can hold."""
         self._check(schema)
+        try:
+            references = References(schema)
+            if self._profile == "gemini":
+                schema = references.inlined()
+                self.dropped += references.dropped
+                return self._gemini(schema)
+            # Beside a reference at the root, nothing of what is put there would mean what it should.
+            schema = references.expanded()
+        except BrokenReference as error:
+            self._refuse(error.path, str(error))
         match self._profile:
             case "anthropic":
                 return self._anthropic(schema)
@@ -98,11 +113,10 @@ class _Fitter:
                 for keyword in ROOT_COMBINERS[:2]:
                     if keyword in schema:
                         self._refuse("$", f"{keyword} at the root: the root has to be one object")
-            case "openai_lax":
+            case _:
                 pass
         fitted = self._openai(schema, "$")
-        if fitted.setdefault("type", "object") != "object":
-            self._refuse("$", f"the root has to be an object, this is {fitted['type']!r}")
+        self._object_at_root(fitted)
         for keyword in ROOT_COMBINERS:
             self._drop(fitted, keyword, "$")
         self._close_object(fitted, "$")
@@ -118,6 +132,21 @@ class _Fitter:
         except SchemaError as error:
             self._refuse(error.json_path, error.message)
 
+    def _object_at_root(self, schema: JsonObject) -> None:
+        if schema.setdefault("type", "object") != "object":
+            self._refuse("$", f"the root has to be an object, this is {schema['type']!r}")
+
+    # Google
+
+    def _gemini(self, schema: JsonObject) -> JsonObject:
+        """The schema, which has no references any more; the API knows no `const`."""
+        for node, _ in nodes(schema, "$"):
+            if "const" in node:
+                node["enum"] = [node.pop("const")]
+        if not self._output:
+            self._object_at_root(schema)
+        return schema
+
     # Anthropic
 
     def _anthropic(self, schema: JsonObject) -> JsonObject:
@@ -126,7 +155,7 @@ class _Fitter:
             self._drop(schema, keyword, "$")
         schema["type"] = "object"
         if self._output:
-            for node, _ in _nodes(schema, "$"):
+            for node, _ in nodes(schema, "$"):
                 _describe_bounds(node)
                 if _is_object(node) or "properties" in node:
                     node["additionalProperties"] = False
@@ -143,7 +172,7 @@ class _Fitter:
                 self._unsupported(schema, keyword, path)
         # Before what is within is changed: closed objects cannot be merged any more.
         self._merge_all_of(schema, path)
-        _replace_children(schema, path, self._openai)
+        replace_children(schema, path, self._openai)
         if "const" in schema:
             schema["enum"] = [schema.pop("const")]
         self._rename_one_of(schema, path)
@@ -215,48 +244,8 @@ class _Fitter:
         if schema.pop(keyword, None) is not None:
             self.dropped.append(f"{path}.{keyword}")
 
-    def _refuse(self, path: str, problem: str) -> None:
-        raise ProviderFailure(
-            "validation",
-            f"a schema does not fit the profile {self._profile}: {path}: {problem}",
-            retryable=False,
-            code="schema_projection",
-        )
-
-
-def _replace_children(schema: JsonObject, path: str, change: Callable[[JsonObject, str], JsonObject]) -> None:
-    """Replace every schema directly within a schema. True, the schema of anything, becomes the empty one."""
-
-    def changed(value: object, where: str) -> object:
-        if value is True:
-            return {}
-        return change(cast("JsonObject", value), where) if isinstance(value, dict) else value
-
-    for keyword in SCHEMA_MAPS:
-        if isinstance(schema.get(keyword), dict):
-            children = cast("JsonObject", schema[keyword])
-            schema[keyword] = {name: changed(child, f"{path}.{keyword}.{name}") for name, child in children.items()}
-    for keyword in (*SCHEMA_LISTS, "items"):
-        if isinstance(schema.get(keyword), list):
-            parts = cast("list[object]", schema[keyword])
-            schema[keyword] = [changed(part, f"{path}.{keyword}[{index}]") for index, part in enumerate(parts)]
-    for keyword in SCHEMA_VALUES:
-        # Of these, additionalProperties alone says something by being true.
-        if isinstance(schema.get(keyword), dict) or (keyword == "items" and schema.get(keyword) is True):
-            schema[keyword] = changed(schema[keyword], f"{path}.{keyword}")
-
-
-def _nodes(schema: JsonObject, path: str) -> Iterator[tuple[JsonObject, str]]:
-    """A schema and every schema within it."""
-    found: list[tuple[JsonObject, str]] = []
-
-    def note(node: JsonObject, where: str) -> JsonObject:
-        found.append((node, where))
-        _replace_children(node, where, note)
-        return node
-
-    note(schema, path)
-    yield from found
+    def _refuse(self, path: str, problem: str) -> NoReturn:
+        raise unfit(self._profile, path, problem)
 
 
 def _is_object(schema: JsonObject) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, cast
 
-from lash.host.providers.schemas import Profile, adapt
+from lash.host.providers.schemas import Profile, adapt, unfit
 from lash.host.providers.wire import JsonObject, obj
 from lash.runtime.sansio.llm import LlmToolSpec
 
@@ -27,7 +27,7 @@ def tool_schema(tool: LlmToolSpec, profile: Profile) -> JsonObject:
     given = tool.input_projections.get(profile)
     if isinstance(given, dict):
         return cast("JsonObject", given)
-    return _logged(profile, False, _text(tool.input_schema), f"tool {tool.name}")
+    return _logged(profile, False, _text(tool.input_schema, profile), f"tool {tool.name}")
 
 
 def function_schema(tool: LlmToolSpec) -> tuple[JsonObject, bool]:
@@ -85,11 +85,14 @@ def _without_nulls(value: object, schema: object, validator: Any) -> object:
 
 def output_schema(schema: JsonObject, profile: Profile, name: str = "output") -> JsonObject:
     """A schema for the reply itself; raises as `tool_schema` does."""
-    return _logged(profile, True, _text(schema), name)
+    return _logged(profile, True, _text(schema, profile), name)
 
 
-def _text(schema: JsonObject) -> str:
-    return json.dumps(schema, ensure_ascii=False)
+def _text(schema: JsonObject, profile: Profile) -> str:
+    try:
+        return json.dumps(schema, ensure_ascii=False)
+    except RecursionError:
+        raise unfit(profile, "$", "it is nested too deeply") from None
 
 
 @lru_cache(maxsize=512)

@@ -1,4 +1,4 @@
-"""What the tests of the three dialects share: requests, the wires' documented streams, and handles for a server."""
+"""What the tests of the dialects share: requests, the wires' documented streams, and handles for a server."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, cast
 import httpx2
 
 from lash.host.providers.anthropic import AnthropicProvider
+from lash.host.providers.google import GoogleProvider
 from lash.host.providers.openai_chat import OpenAICompatibleProvider
 from lash.host.providers.openai_responses import BASE_URL, OpenAIProvider
 from lash.host.providers.wire import Decoder
@@ -69,6 +70,10 @@ def _chat(url: str, **arguments: Any) -> ProviderHandle:
     return OpenAICompatibleProvider(f"{url}/v1", api_key="test-key", **arguments)
 
 
+def _google(url: str, **arguments: Any) -> ProviderHandle:
+    return GoogleProvider("test-key", base_url=url, **arguments)
+
+
 @dataclass(frozen=True)
 class Dialect:
     """A dialect: its fixtures' folder, the path it asks, and how a handle for a server at a URL is made."""
@@ -109,7 +114,11 @@ class Dialect:
 ANTHROPIC = Dialect("anthropic", "/v1/messages", _anthropic)
 RESPONSES = Dialect("openai_responses", "/v1/responses", _responses)
 CHAT = Dialect("openai_chat", "/v1/chat/completions", _chat)
-DIALECTS = (ANTHROPIC, RESPONSES, CHAT)
+GOOGLE = Dialect("google", "/v1beta/models/model:streamGenerateContent?alt=sse", _google)
+DIALECTS = (ANTHROPIC, RESPONSES, CHAT, GOOGLE)
+
+WITH_EVIDENCE = (ANTHROPIC, RESPONSES, CHAT)
+"""Dialects whose streams say that they are at their end; of the others a clean end of the bytes is enough."""
 
 
 @dataclass(frozen=True)

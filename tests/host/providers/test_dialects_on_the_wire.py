@@ -1,4 +1,4 @@
-"""The three dialects against a server on the loopback: splits, drops, errors, silence, cancellation."""
+"""The dialects against a server on the loopback: splits, drops, errors, silence, cancellation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,17 @@ from lash.runtime.providers.components import AttemptTrace
 from lash.runtime.providers.failure import ProviderFailure
 from lash.runtime.sansio.llm import AnyStreamEvent, LlmResponse, LlmStreamEvent
 from lash.testing.clock import FakeClock
-from tests.host.providers.dialects import ANTHROPIC, CHAT, DIALECTS, HELLO, RESPONSES, Dialect, surviving_text
+from tests.host.providers.dialects import (
+    ANTHROPIC,
+    CHAT,
+    DIALECTS,
+    GOOGLE,
+    HELLO,
+    RESPONSES,
+    WITH_EVIDENCE,
+    Dialect,
+    surviving_text,
+)
 from tests.host.providers.sse_server import Reply, SseServer
 
 JSON = {"content-type": "application/json"}
@@ -72,8 +82,12 @@ async def test_the_request_goes_to_the_api_with_its_key_and_is_not_retried_by_th
         with pytest.raises(ProviderFailure):
             await handle.complete(HELLO)
         await handle.aclose()
-    assert [asked.path for asked in server.asked] == [dialect.path]
-    assert server.asked[0].headers["authorization"] == "Bearer test-key"
+    (asked,) = server.asked
+    if dialect is GOOGLE:
+        assert asked.path == "/v1beta/models/model:generateContent"
+        assert (asked.headers["x-goog-api-key"], "authorization" in asked.headers) == ("test-key", False)
+    else:
+        assert (asked.path, asked.headers["authorization"]) == (dialect.path, "Bearer test-key")
 
 
 async def test_what_an_attempt_showed_before_the_connection_dropped_is_taken_back(dialect: Dialect) -> None:
@@ -96,6 +110,7 @@ async def test_a_dropped_connection_leaves_what_had_arrived(dialect: Dialect) ->
     assert failure.partial.full_text == "Hel"
 
 
+@pytest.mark.parametrize("dialect", WITH_EVIDENCE, ids=str)
 async def test_a_stream_that_ends_too_early_is_truncated(dialect: Dialect) -> None:
     failure = await fails(dialect, Reply([until(dialect.stream("hello"), b'"lo"')]))
     assert (failure.kind, failure.code, failure.retryable) == ("stream", "truncated_stream", True)
@@ -103,6 +118,7 @@ async def test_a_stream_that_ends_too_early_is_truncated(dialect: Dialect) -> No
     assert failure.partial.full_text == "Hello"
 
 
+@pytest.mark.parametrize("dialect", WITH_EVIDENCE, ids=str)
 async def test_a_stream_of_nothing_is_truncated(dialect: Dialect) -> None:
     assert (await fails(dialect, Reply())).code == "truncated_stream"
 
@@ -142,6 +158,7 @@ async def test_an_event_that_is_nested_without_end_is_malformed(dialect: Dialect
     assert failure.code == "malformed_stream"
 
 
+@pytest.mark.parametrize("dialect", WITH_EVIDENCE, ids=str)
 async def test_text_that_is_no_utf_8_is_malformed(dialect: Dialect) -> None:
     failure = await fails(dialect, Reply([dialect.stream("hello").replace(b"Hel", b"H\xff")]))
     assert failure.code == "malformed_stream"
@@ -303,12 +320,13 @@ async def test_a_listener_that_breaks_ends_the_call_and_closes_its_connection(di
 
 
 async def test_nobody_has_to_listen(dialect: Dialect) -> None:
-    reply = Reply([dialect.whole("hello")], headers=JSON) if dialect is RESPONSES else Reply([dialect.stream("hello")])
+    whole = dialect in (RESPONSES, GOOGLE)
+    reply = Reply([dialect.whole("hello")], headers=JSON) if whole else Reply([dialect.stream("hello")])
     async with SseServer(reply) as server:
         handle = dialect.handle(server.url)
         assert (await handle.complete(HELLO)).full_text == "Hello"
         await handle.aclose()
-    assert server.asked[0].body.get("stream", False) is (dialect is not RESPONSES)
+    assert server.asked[0].body.get("stream", False) is not whole
 
 
 async def test_a_server_that_is_not_there_is_worth_another_attempt(dialect: Dialect) -> None:

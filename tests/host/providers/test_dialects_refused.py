@@ -1,4 +1,4 @@
-"""What the three dialects make of HTTP errors (providers.md 4.2, 4.7)."""
+"""What the dialects make of HTTP errors (providers.md 4.2, 4.7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the three dialects send: address, headers, timeouts, what the options add, and what a trace is told of it."""
+"""What the dialects send: address, headers, timeouts, what the options add, and what a trace is told of it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import httpx2
 import pytest
 
 from lash.host.providers.anthropic import AnthropicProvider
+from lash.host.providers.google import GoogleProvider
 from lash.host.providers.openai_chat import OpenAICompatibleProvider
 from lash.host.providers.openai_profiles import OPENROUTER_URL, EndpointProfile
 from lash.host.providers.openai_responses import OpenAIProvider
-from lash.host.providers.sdk_transport import SdkTransport
+from lash.host.providers.vendor_transport import VendorTransport
 from lash.runtime.providers.components import EventSink
 from lash.runtime.providers.failure import ProviderFailure
 from lash.runtime.providers.handle import ProviderHandle
@@ -22,7 +23,16 @@ from lash.runtime.providers.options import ProviderOptions
 from lash.runtime.sansio.llm import Block, LlmAttachment, LlmMessage, LlmRequest
 from lash.runtime.sansio.values import JsonValue
 from lash.testing.clock import FakeClock
-from tests.host.providers.dialects import ANTHROPIC, CHAT, DIALECTS, HELLO, RESPONSES, Dialect
+from tests.host.providers.dialects import (
+    ANTHROPIC,
+    CHAT,
+    DIALECTS,
+    GOOGLE,
+    HELLO,
+    RESPONSES,
+    WITH_EVIDENCE,
+    Dialect,
+)
 from tests.host.providers.sse_server import Reply, SseServer
 
 SSE = {"content-type": "text/event-stream", "request-id": "req_1"}
@@ -66,6 +76,8 @@ def made(server: Server, dialect: Dialect, **options: Any) -> ProviderHandle:
         return AnthropicProvider("test-key", **arguments)
     if dialect is RESPONSES:
         return OpenAIProvider("test-key", **arguments)
+    if dialect is GOOGLE:
+        return GoogleProvider("test-key", **arguments)
     return OpenAICompatibleProvider(OPENROUTER_URL, api_key="test-key", **arguments)
 
 
@@ -86,18 +98,24 @@ async def test_each_vendor_is_asked_at_its_own_address(dialect: Dialect) -> None
             ANTHROPIC: "https://api.anthropic.com/v1/messages",
             RESPONSES: "https://api.openai.com/v1/responses",
             CHAT: "https://openrouter.ai/api/v1/chat/completions",
+            GOOGLE: "https://generativelanguage.googleapis.com/v1beta/models/model:streamGenerateContent?alt=sse",
         }[dialect]
     )
 
 
 async def test_addresses_in_the_environment_are_for_others(dialect: Dialect, monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("ANTHROPIC_BASE_URL", "OPENAI_BASE_URL"):
+    for variable in ("ANTHROPIC_BASE_URL", "OPENAI_BASE_URL", "GOOGLE_GEMINI_BASE_URL"):
         monkeypatch.setenv(variable, "http://elsewhere.invalid")
     for variable in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY", "OPENAI_ADMIN_KEY"):
         monkeypatch.setenv(variable, "another-key")
+    for variable in ("GEMINI_API_KEY", "GOOGLE_API_KEY"):
+        monkeypatch.setenv(variable, "another-key")
     request, _ = await sent(dialect)
     assert "elsewhere" not in str(request.url)
-    assert request.headers["authorization"] == "Bearer test-key"
+    if dialect is GOOGLE:
+        assert request.headers["x-goog-api-key"] == "test-key"
+    else:
+        assert request.headers["authorization"] == "Bearer test-key"
     assert "another-key" not in str(request.headers)
 
 
@@ -139,7 +157,7 @@ async def test_extra_headers_are_sent_and_win(dialect: Dialect) -> None:
 async def test_the_extra_body_is_merged_last(dialect: Dialect) -> None:
     _, body = await sent(dialect, extra_body={"temperature": 0.5, "model": "other", "reasoning": {"effort": "low"}})
     assert (body["temperature"], body["model"], body["reasoning"]) == (0.5, "other", {"effort": "low"})
-    assert body["stream"] is True
+    assert body.get("stream", False) is (dialect is not GOOGLE)
 
 
 async def test_options_may_change_between_calls(dialect: Dialect) -> None:
@@ -230,7 +248,7 @@ async def test_one_client_is_made_for_all_calls_and_off_the_loops_thread(
 ) -> None:
     server = Server(dialect)
     handle = made(server, dialect)
-    transport = cast("SdkTransport", handle.components.transport)
+    transport = cast("VendorTransport", handle.components.transport)
     threads = list[int]()
     make = transport.new_client
 
@@ -252,6 +270,7 @@ async def test_a_handle_that_was_closed_can_be_used_again() -> None:
             await handle.aclose()
 
 
+@pytest.mark.parametrize("dialect", WITH_EVIDENCE, ids=str)
 async def test_a_stream_that_is_cut_anywhere_is_worth_another_attempt(dialect: Dialect) -> None:
     stream = dialect.stream("thinking_text_tool")
     evidence = {

@@ -37,6 +37,7 @@ def missing(name: str, environ: dict[str, str]) -> str:
     [
         ("anthropic", {"type": "anthropic", "api_key": "a-key"}),
         ("openai", {"type": "openai", "api_key": "a-key"}),
+        ("google", {"type": "google", "api_key": "a-key"}),
         ("openrouter", {"type": "openai-compatible", "base_url": "https://openrouter.ai/api/v1", "api_key": "a-key"}),
         ("openai-compatible", {"type": "openai-compatible", "base_url": "http://host/v1", "api_key": "a-key"}),
     ],
@@ -51,6 +52,7 @@ def test_variables_make_a_provider(name: str, spec: ProviderSpec) -> None:
     [
         ("anthropic", "ANTHROPIC_API_KEY"),
         ("openai", "OPENAI_API_KEY"),
+        ("google", "GEMINI_API_KEY"),
         ("openrouter", "OPENROUTER_API_KEY"),
         ("openai-compatible", "OPENAI_COMPATIBLE_BASE_URL"),
     ],

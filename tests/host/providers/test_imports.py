@@ -1,4 +1,4 @@
-"""The SDKs take long to import, so nobody pays for them before the first call."""
+"""The SDKs and their HTTP client take long to import, so nobody pays for them before the first call."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import sys
 
 import pytest
 
-HEAVY = "{'anthropic', 'openai', 'httpx2', 'anyio', 'jsonschema'}"
+HEAVY = "{'anthropic', 'openai', 'httpx2', 'anyio', 'jsonschema', 'referencing'}"
 
 BUILT = (
     "from lash.host.providers.anthropic import AnthropicProvider; AnthropicProvider('a-key');"
     "from lash.host.providers.openai_responses import OpenAIProvider; OpenAIProvider('a-key');"
+    "from lash.host.providers.google import GoogleProvider; GoogleProvider('a-key');"
     "from lash.host.providers.openai_chat import OpenAICompatibleProvider; OpenAICompatibleProvider('http://host/v1')"
 )
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lash.host.providers.anthropic_reply import AnthropicDecoder
+from lash.host.providers.google_reply import GoogleDecoder
 from lash.host.providers.openai_chat_reply import ChatDecoder
 from lash.host.providers.openai_profiles import EndpointProfile
 from lash.host.providers.openai_responses_reply import ResponsesDecoder
@@ -39,6 +40,16 @@ def chat(sink: Sink) -> Decoder:
 
 def responses(sink: Sink) -> Decoder:
     return ResponsesDecoder(sink, lambda name, arguments: arguments)
+
+
+def google(sink: Sink) -> Decoder:
+    return GoogleDecoder(sink, lambda: "made")
+
+
+def google_events(**part: object) -> Iterable[dict[str, Any]]:
+    # The first is longer, as one that begins with all before it would be taken for the same once more.
+    for text in ("abab", *["ab"] * (COUNT - 2)):
+        yield {"candidates": [{"content": {"parts": [{"text": Piece(text), **part}]}}]}
 
 
 def anthropic_events(block: dict[str, Any], **delta: str) -> Iterable[dict[str, Any]]:
@@ -87,6 +98,8 @@ def told(parts: Iterable[object]) -> list[str]:
         (chat, lambda: chat_events(lambda: {"refusal": Piece("ab")})),
         (chat, lambda: chat_events(lambda: {"reasoning_content": Piece("ab")})),
         (chat, lambda: chat_events(an_argument)),
+        (google, google_events),
+        (google, lambda: google_events(thought=True)),
         (responses, lambda: responses_events({"type": "message"}, "output_text")),
         (responses, lambda: responses_events({"type": "message"}, "refusal")),
         (responses, lambda: responses_events({"type": "reasoning"}, "reasoning_summary_text")),

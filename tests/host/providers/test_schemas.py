@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from lash.host.providers.schemas import Profile, adapt
 from lash.host.providers.tool_schemas import function_schema, restorer, tool_schema
@@ -40,6 +42,8 @@ def refused(schema: Any, profile: Profile = "openai_strict") -> str:
         ("openai_strict", True, "order.openai_strict"),
         ("anthropic", False, "order.anthropic"),
         ("anthropic", True, "order.anthropic_output"),
+        ("gemini", False, "order.gemini"),
+        ("gemini", True, "order.gemini"),
     ],
 )
 def test_one_schema_for_every_profile(profile: Profile, output: bool, golden: str) -> None:
@@ -148,7 +152,7 @@ def test_what_cannot_be_enforced_is_refused_with_its_place(schema: object, said:
     assert "openai_strict" in message
 
 
-@pytest.mark.parametrize("profile", ["openai_lax", "openai_strict", "anthropic"])
+@pytest.mark.parametrize("profile", ["openai_lax", "openai_strict", "anthropic", "gemini"])
 @pytest.mark.parametrize(
     ("schema", "path"),
     [
@@ -181,6 +185,175 @@ def test_bounds_become_words_for_anthropics_output() -> None:
 
 def test_an_object_that_does_not_say_so_is_closed_too() -> None:
     assert made({"properties": {}}, "anthropic", output=True)["additionalProperties"] is False
+
+
+# Google
+
+
+def test_gemini_gets_no_names_of_schemas_and_no_references() -> None:
+    schema: Any = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "https://host/root",
+        "type": "object",
+        "properties": {
+            "plain": {"$ref": "#/$defs/x"},
+            "anchored": {"$ref": "#here"},
+            "named": {"$ref": "https://host/other"},
+            "escaped": {"$ref": "#/$defs/a~1b%20c"},
+            "$ref": {"type": "string"},
+        },
+        "$defs": {
+            "x": {"type": "string"},
+            "y": {"$anchor": "here", "type": "integer"},
+            "z": {"$id": "https://host/other", "type": "array", "items": {"$ref": "#/$defs/w"}, "$defs": {"w": True}},
+            "a/b c": {"const": None},
+        },
+    }
+    adapted = adapt(schema, "gemini")
+    assert adapted.schema == {
+        "type": "object",
+        "properties": {
+            "plain": {"type": "string"},
+            "anchored": {"type": "integer"},
+            "named": {"type": "array", "items": {}},
+            "escaped": {"enum": [None]},
+            "$ref": {"type": "string"},
+        },
+    }
+    assert adapted.dropped == ()
+
+
+def in_defs(target: object, beside: dict[str, Any]) -> Any:
+    """What becomes of a property that refers to a target and says something besides."""
+    whole: Any = {"type": "object", "properties": {"p": {"$ref": "#/$defs/x", **beside}}, "$defs": {"x": target}}
+    return adapt(whole, "gemini")
+
+
+@pytest.mark.parametrize(
+    ("target", "beside", "both"),
+    [
+        ({"type": "string", "title": "t"}, {"title": "own"}, {"type": "string", "title": "own"}),
+        ({"required": ["a"]}, {"required": ["b", "a"]}, {"required": ["a", "b"]}),
+        (
+            {"properties": {"a": {"type": "string"}}},
+            {"properties": {"b": {"type": "integer"}}},
+            {"properties": {"a": {"type": "string"}, "b": {"type": "integer"}}},
+        ),
+        (True, {"minLength": 1}, {"minLength": 1}),
+        (False, {}, {"not": {}}),
+    ],
+)
+def test_what_stands_beside_a_reference_is_put_together_with_what_it_names(
+    target: object, beside: dict[str, Any], both: object
+) -> None:
+    adapted = in_defs(target, beside)
+    assert (adapted.schema["properties"]["p"], adapted.dropped) == (both, ())
+
+
+def test_what_cannot_be_put_together_is_dropped_and_named() -> None:
+    adapted = in_defs({"type": "string", "minLength": 1}, {"minLength": 5, "maxLength": 9})
+    assert adapted.schema["properties"]["p"] == {"type": "string", "minLength": 1, "maxLength": 9}
+    assert adapted.dropped == ("$.properties.p.minLength",)
+
+
+@pytest.mark.parametrize(
+    ("target", "opened"),
+    [
+        ({"type": "object", "properties": {"p": {"$ref": "#/$defs/x"}}}, {"type": "object"}),
+        ({"type": "array", "items": {"$ref": "#/$defs/x"}}, {"type": "array"}),
+        ({"anyOf": [{"type": "string"}, {"$ref": "#/$defs/x"}]}, {"type": "object"}),
+        (
+            {"description": "a node", "properties": {"p": {"$ref": "#/$defs/x"}}},
+            {"type": "object", "description": "a node"},
+        ),
+    ],
+)
+def test_a_schema_that_is_part_of_itself_is_open_where_it_comes_again(target: Any, opened: object) -> None:
+    made_ = in_defs(target, {}).schema["properties"]["p"]
+    inner = made_.get("properties", {}).get("p") or made_.get("items") or made_["anyOf"][1]
+    assert inner == opened
+
+
+def test_references_to_the_root_and_to_what_is_around_them_are_open_too() -> None:
+    schema: Any = {"type": "object", "properties": {"p": {"properties": {"up": {"$ref": "#/properties/p"}}}}}
+    schema["properties"]["whole"] = {"$ref": "#"}
+    properties = adapt(schema, "gemini").schema["properties"]
+    assert properties == {"p": {"properties": {"up": {"type": "object"}}}, "whole": {"type": "object"}}
+
+
+def test_shared_parts_do_not_make_a_schema_exponential() -> None:
+    defs: dict[str, Any] = {"d0": {"type": "string"}}
+    for number in range(1, 40):
+        both = {side: {"$ref": f"#/$defs/d{number - 1}"} for side in ("left", "right")}
+        defs[f"d{number}"] = {"type": "object", "properties": both}
+    adapted = adapt({"type": "object", "properties": {"p": {"$ref": "#/$defs/d39"}}, "$defs": defs}, "gemini")
+    assert len(json.dumps(adapted.schema)) < 5_000_000
+    assert adapted.dropped
+
+
+@pytest.mark.parametrize("reference", ["#/$defs/none", "#none", "https://elsewhere/schema", "other.json"])
+def test_a_reference_that_leads_nowhere_is_refused_with_its_place(reference: str) -> None:
+    message = refused({"type": "object", "properties": {"p": {"items": {"$ref": reference}}}}, "gemini")
+    assert "gemini: $.properties.p.items.$ref: " in message
+    assert reference in message
+
+
+def test_a_tool_of_gemini_takes_an_object_and_its_reply_may_be_anything() -> None:
+    assert adapt({}, "gemini").schema == {"type": "object"}
+    assert adapt({"type": "array"}, "gemini", output=True).schema == {"type": "array"}
+    with pytest.raises(ProviderFailure, match=r"gemini: \$: the root has to be an object"):
+        adapt({"type": "array"}, "gemini")
+
+
+# A reference at the root, as pydantic writes it for a model that is part of itself
+
+NODE: dict[str, Any] = {
+    "$ref": "#/$defs/Node",
+    "description": "a tree",
+    "$defs": {
+        "Node": {
+            "type": "object",
+            "properties": {"value": {"type": "string"}, "next": {"$ref": "#/$defs/Node"}},
+            "required": ["value"],
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("output", [False, True])
+@pytest.mark.parametrize("profile", ["openai_lax", "openai_strict", "anthropic", "gemini"])
+def test_a_reference_at_the_root_gives_way_to_what_it_names(profile: Profile, output: bool) -> None:
+    schema = copy.deepcopy(NODE)
+    adapted = adapt(schema, profile, output=output).schema
+    assert "$ref" not in adapted
+    assert (adapted["type"], adapted["description"]) == ("object", "a tree")
+    assert adapted["properties"].keys() == {"value", "next"}
+    assert schema == NODE
+    # Where nothing is optional, what would be left out is null.
+    leaf = {"value": "b", "next": None} if profile == "openai_strict" else {"value": "b"}
+    validator: Any = Draft202012Validator(adapted)
+    assert validator.is_valid({"value": "a", "next": leaf})
+    assert not validator.is_valid({"next": leaf})
+
+
+@pytest.mark.parametrize("profile", ["openai_lax", "openai_strict", "anthropic", "gemini"])
+@pytest.mark.parametrize("reference", ["#", "#/$defs/loop", "#/$defs/none"])
+def test_a_root_that_refers_to_nothing_is_refused(reference: str, profile: Profile) -> None:
+    schema = {"$ref": reference, "$defs": {"loop": {"$ref": "#/$defs/loop"}}}
+    if profile == "gemini" and reference != "#/$defs/none":
+        assert adapt(schema, profile).schema == {"type": "object"}
+    else:
+        assert "$.$ref: " in refused(schema, profile)
+
+
+@pytest.mark.parametrize("profile", ["openai_lax", "openai_strict", "anthropic", "gemini"])
+def test_a_schema_that_is_nested_without_end_is_refused(profile: Profile) -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(5_000):
+        deep = {"type": "object", "properties": {"p": deep}}
+    assert "$: it is nested too deeply" in refused(deep, profile)
+    with pytest.raises(ProviderFailure, match="nested too deeply"):
+        tool_schema(LlmToolSpec("f", "", deep), profile)
 
 
 # Tools

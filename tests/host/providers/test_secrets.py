@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from lash.host.providers.anthropic import AnthropicProvider
+from lash.host.providers.google import GoogleProvider
 from lash.host.providers.openai_chat import OpenAICompatibleProvider
 from lash.host.providers.openai_responses import OpenAIProvider
 from lash.runtime.errors import ConfigError
@@ -35,6 +36,8 @@ def made(kind: str, key: str = KEY, **arguments: Any) -> ProviderHandle:
             return AnthropicProvider(key, **arguments)
         case "openai":
             return OpenAIProvider(key, **arguments)
+        case "google":
+            return GoogleProvider(key, **arguments)
         case _:
             return OpenAICompatibleProvider("http://server.invalid/v1", api_key=key, **arguments)
 
@@ -55,7 +58,7 @@ class Trace:
         self.lines.append(f"{failure} {failure.raw} {failure.headers}")
 
 
-@pytest.fixture(params=["anthropic", "openai", "openai-compatible"])
+@pytest.fixture(params=["anthropic", "openai", "openai-compatible", "google"])
 def kind(request: pytest.FixtureRequest) -> str:
     return request.param
 
@@ -82,7 +85,8 @@ async def test_a_server_that_repeats_the_keys_it_refuses_is_not_quoted(
         with pytest.raises(ProviderFailure) as raised:
             await made(kind, http_client=client).complete(HELLO, None, trace)
     failure = raised.value
-    assert (sent[0]["authorization"], sent[0]["x-api-key"]) == (f"Bearer {KEY}", f"Token {GATEWAY}")
+    sent_key = sent[0]["x-goog-api-key"] if kind == "google" else sent[0]["authorization"].removeprefix("Bearer ")
+    assert (sent_key, sent[0]["x-api-key"]) == (KEY, f"Token {GATEWAY}")
     assert failure.message == "the key [redacted] of [redacted] is not valid"
     shows_nothing(repr(failure), failure.raw, failure.headers, failure.request_body, failure.attempts)
     shows_nothing(*traceback.format_exception(failure), failure.to_error(), trace.lines, caplog.text)
@@ -90,7 +94,7 @@ async def test_a_server_that_repeats_the_keys_it_refuses_is_not_quoted(
 
 async def test_a_connection_that_fails_does_not_show_what_was_to_be_sent(kind: str) -> None:
     def answer(request: httpx2.Request) -> httpx2.Response:
-        raise httpx2.ConnectError(f"refused: {request.headers['authorization']}")
+        raise httpx2.ConnectError(f"refused: {request.headers}, {KEY}")
 
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as client:
         with pytest.raises(ProviderFailure) as raised:
@@ -124,7 +128,7 @@ def test_a_header_that_cannot_be_sent_is_refused_without_being_shown(headers: di
     shows_nothing(raised.value)
 
 
-@pytest.mark.parametrize("kind_", ["anthropic", "openai"])
+@pytest.mark.parametrize("kind_", ["anthropic", "openai", "google"])
 def test_a_key_is_needed(kind_: str) -> None:
     with pytest.raises(ConfigError, match="api_key"):
         made(kind_, "")

@@ -10,7 +10,7 @@ import pytest
 import lash
 from lash import LashCore, ModelInfo, TurnEvent
 from lash.runtime.sansio.usage import TokenUsage
-from tests.host.providers.dialects import ANTHROPIC, CHAT, DIALECTS, RESPONSES, Dialect
+from tests.host.providers.dialects import ANTHROPIC, CHAT, DIALECTS, GOOGLE, RESPONSES, Dialect
 from tests.host.providers.sse_server import Reply, SseServer
 
 
@@ -35,6 +35,11 @@ def events(dialect: Dialect, *pieces: str) -> list[dict[str, Any]]:
         usage = {"input_tokens": 10, "output_tokens": 5}
         response: dict[str, Any] = {"id": "r", "status": "completed", "output": [], "usage": usage}
         return [added, *middle, {"type": "response.completed", "response": response}]
+    if dialect is GOOGLE:
+        contents = [{"content": {"role": "model", "parts": [{"text": piece}]}, "index": 0} for piece in pieces]
+        usage = {"promptTokenCount": 10, "candidatesTokenCount": 5}
+        end = {"candidates": [{"finishReason": "STOP", "index": 0}], "usageMetadata": usage}
+        return [*({"candidates": [content]} for content in contents), end]
     choices: list[dict[str, Any]] = [
         {"index": 0, "delta": {"content": piece}, "finish_reason": None} for piece in pieces
     ]
@@ -45,7 +50,7 @@ def events(dialect: Dialect, *pieces: str) -> list[dict[str, Any]]:
 
 def chunks(dialect: Dialect, *pieces: str) -> list[bytes]:
     """The same as server-sent events."""
-    named = dialect is not CHAT
+    named = dialect not in (CHAT, GOOGLE)
     return [
         (f"event: {event['type']}\n" if named else "").encode() + b"data: " + json.dumps(event).encode() + b"\n\n"
         for event in events(dialect, *pieces)
@@ -91,5 +96,11 @@ async def test_a_turn_survives_a_connection_that_drops_within_the_program(dialec
     dropped_usage = TokenUsage(10, 1) if dialect is ANTHROPIC else TokenUsage()
     assert result.usage == TokenUsage(20, 10) + dropped_usage
     assert "12" in json.dumps(server.asked[2].body)
-    bounds = {asked.body.get("max_tokens", asked.body.get("max_output_tokens")) for asked in server.asked}
+    bounds = {_bound(asked.body) for asked in server.asked}
     assert bounds == {4_096}
+
+
+def _bound(body: dict[str, Any]) -> object:
+    """The most tokens that a reply may have."""
+    names = ("max_tokens", "max_output_tokens", "maxOutputTokens")
+    return next(found[name] for found in (body, body.get("generationConfig", {})) for name in names if name in found)

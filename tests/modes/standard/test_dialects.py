@@ -9,7 +9,7 @@ import pytest
 
 from lash import LashCore, ModelInfo
 from lash.testing.activities import check_activities
-from tests.host.providers.dialects import ANTHROPIC, CHAT, DIALECTS, RESPONSES, Dialect
+from tests.host.providers.dialects import ANTHROPIC, CHAT, DIALECTS, GOOGLE, RESPONSES, Dialect
 from tests.host.providers.sse_server import Reply, SseServer
 from tests.host.providers.test_turn_on_the_wire import chunks
 from tests.modes.standard.playing import Meeting, parts_of, results_of
@@ -70,13 +70,29 @@ def chat_events() -> list[dict[str, Any]]:
     return [*({"id": "c", "choices": [choice]} for choice in choices), {"id": "c", "choices": [], "usage": usage}]
 
 
-EVENTS = {ANTHROPIC: anthropic_events, RESPONSES: responses_events, CHAT: chat_events}
+THOUGHT = {"text": "Both.", "thought": True, "thoughtSignature": "sig"}
+
+
+def google_calls() -> list[dict[str, Any]]:
+    """The calls as parts."""
+    return [{"functionCall": {"id": one, "name": "meet", "args": json.loads(args)}} for one, args in CALLS]
+
+
+def google_events() -> list[dict[str, Any]]:
+    """Signed thoughts, text and the calls, each in a chunk of its own."""
+    parts = [THOUGHT, {"text": "They meet."}, *google_calls()]
+    said: list[dict[str, Any]] = [{"candidates": [{"content": {"role": "model", "parts": [part]}}]} for part in parts]
+    usage = {"promptTokenCount": 9, "candidatesTokenCount": 5}
+    return [*said, {"candidates": [{"finishReason": "STOP"}], "usageMetadata": usage}]
+
+
+EVENTS = {ANTHROPIC: anthropic_events, RESPONSES: responses_events, CHAT: chat_events, GOOGLE: google_events}
 
 
 def two_calls(dialect: Dialect) -> list[bytes]:
     """The reply with the calls as server-sent events."""
     return [
-        (b"" if dialect is CHAT else f"event: {event['type']}\n".encode())
+        (b"" if dialect in (CHAT, GOOGLE) else f"event: {event['type']}\n".encode())
         + b"data: "
         + json.dumps(event).encode()
         + b"\n\n"
@@ -96,6 +112,14 @@ def told_back(dialect: Dialect, body: dict[str, Any]) -> tuple[list[Any], list[A
         items = body["input"]
         results = [item for item in items if item.get("type") == "function_call_output"]
         return [item for item in items[1:] if item not in results], [(one["call_id"], one["output"]) for one in results]
+    if dialect is GOOGLE:
+        _, reply, results = body["contents"]
+        answers = [part["functionResponse"] for part in results["parts"]]
+        return reply["parts"], [(one["id"], one["response"]["output"]) for one in answers]
+    if dialect is GOOGLE:
+        _, reply, results = body["contents"]
+        answers = [part["functionResponse"] for part in results["parts"]]
+        return reply["parts"], [(answer["id"], answer["response"]["output"]) for answer in answers]
     _, _, reply, *results = body["messages"]
     return [reply], [(one["tool_call_id"], one["content"]) for one in results]
 
@@ -114,6 +138,10 @@ def expected_back(dialect: Dialect) -> list[Any]:
                 for one, args in CALLS
             ),
         ]
+    if dialect is GOOGLE:
+        return [THOUGHT, {"text": "They meet."}, *google_calls()]
+    if dialect is GOOGLE:
+        return [part for event in google_events()[:-1] for part in event["candidates"][0]["content"]["parts"]]
     function_calls = [
         {"id": one, "type": "function", "function": {"name": "meet", "arguments": args}} for one, args in CALLS
     ]
@@ -161,5 +189,5 @@ async def test_reasoning_goes_back_to_nobody_but_its_own_provider(dialect: Diale
     sent = json.dumps(server.asked[2].body)
     assert "met a" in sent
     replayed = [mark for mark in ("sig", "Both.", "ZW5j") if json.dumps(mark) in sent]
-    own = {ANTHROPIC: ["sig", "Both."], RESPONSES: ["Both.", "ZW5j"], CHAT: []}[dialect]
+    own = {ANTHROPIC: ["sig", "Both."], RESPONSES: ["Both.", "ZW5j"], CHAT: [], GOOGLE: ["sig", "Both."]}[dialect]
     assert replayed == (own if other is dialect else [])

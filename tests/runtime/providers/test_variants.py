@@ -29,6 +29,10 @@ def effort(name: str) -> VariantSetting:
         ("openai", "gpt-5.1-codex-mini", "medium high", "medium"),
         ("openrouter", "anthropic/claude-sonnet-4.6", "none minimal low medium high xhigh", "high"),
         ("openrouter", "openai/gpt-5.4", "none minimal low medium high xhigh", "medium"),
+        ("google", "google/gemini-3.1-pro-preview", "low medium high", "high"),
+        ("google", "gemini-3-pro-preview", "low high", "high"),
+        ("google", "gemini-2.5-flash", "high max", "high"),
+        ("google", "gemini-2.0-flash", "", None),
         ("openai", "gpt-4.1", "", None),
         ("unheard-of", "gpt-5.4", "", None),
     ],
@@ -53,6 +57,8 @@ def test_a_model_has_the_variants_of_its_row(provider: str, model: str, names: s
         ("openai", "gpt-5.1", "xhigh", effort("high")),
         ("openai", "gpt-5.1-codex-mini", "low", effort("medium")),
         ("openai", "gpt-5.5", "none", VariantSetting("none")),
+        ("google", "gemini-3.1-pro-preview", "medium", effort("medium")),
+        ("google", "gemini-2.5-pro", "max", VariantSetting("budget", budget_tokens=24_576)),
     ],
 )
 def test_a_variant_reaches_the_wire_as_the_model_takes_it(
@@ -91,6 +97,8 @@ def test_rows_of_a_host_come_before_the_bundled_ones() -> None:
         ("anthropic", "some-gateway-model-2.1", "some-gateway-model-2.1"),
         ("openai", "openai/gpt-5-4", "gpt-5.4"),
         ("openai", "mistral/large", "mistral/large"),
+        ("google", "google/gemini-3-1-pro-preview", "gemini-3.1-pro-preview"),
+        ("google", "models/gemini-2.5-pro", "models/gemini-2.5-pro"),
         ("openrouter", "openrouter/anthropic/claude-sonnet-4.6", "anthropic/claude-sonnet-4.6"),
         ("openrouter", "anthropic/claude-sonnet-4.6", "anthropic/claude-sonnet-4.6"),
         ("command", "anything/goes", "anything/goes"),
@@ -106,7 +114,7 @@ def test_the_model_table_is_asked_with_the_vendor_prefix() -> None:
     assert TableModelPolicy("command").context_lookup_model("m") == "m"
 
 
-@pytest.mark.parametrize("provider", ["anthropic", "openai", "openrouter"])
+@pytest.mark.parametrize("provider", ["anthropic", "openai", "google", "openrouter"])
 def test_default_models_are_in_the_model_table(provider: str) -> None:
     policy, catalog = TableModelPolicy(provider), ModelCatalog()
     defaults = [policy.default_model(), *(policy.default_agent_model(tier) for tier in ("low", "medium", "high"))]
