@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from lash.modes.rlm.arguments import TooLongToPass, split_arguments
@@ -76,6 +77,14 @@ class ToolPort(Protocol):
 
     async def image(self, image_id: str) -> PrintedImage | None:
         """What is known of an image; None where there is none of that id."""
+        ...
+
+    def waits(self, requests: int | None) -> None:
+        """The program goes no further until one of so many requests is answered; None: it goes on."""
+        ...
+
+    def behind(self) -> AbstractContextManager[None]:
+        """Inside, a call is held back until others of its wave are over."""
         ...
 
 
@@ -163,6 +172,10 @@ class RlmBridge:
 
     # --- requests ----------------------------------------------------------------------------------
 
+    def waits(self, requests: int | None) -> None:
+        """See `lashlang.ToolHost`."""
+        self._port.waits(requests)
+
     async def call(self, name: str, args: dict[str, Value]) -> Value:
         """Run a tool; its value, or ToolFailure with what went wrong."""
         ordinal = self._made
@@ -174,7 +187,8 @@ class RlmBridge:
         self._open.add(ended)
         try:
             if serial:
-                await wave.turn_of(ended)
+                with self._port.behind():
+                    await wave.turn_of(ended)
             done = None
             if not self._token.cancelled:
                 done = await self._complete(ordinal, name, args, manifest, wave, ended)

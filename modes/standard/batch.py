@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from lash.modes.standard.calls import arguments, pending
+from lash.modes.standard.calls import BATCH, MOST_ENTRIES, arguments, entry_id, pending
 from lash.modes.standard.messages import CallResult, call_result, images_of
 from lash.runtime.sansio.llm import Block
 from lash.runtime.sansio.messages import AttachmentRef
@@ -22,18 +22,13 @@ from lash.runtime.tools.definition import Availability, ToolContract, ToolDefini
 from lash.runtime.tools.provider import ListedTools, ToolCall
 from lash.runtime.tools.result import ToolError, ToolResult, model_return, plain_value, value_text
 
-NAME = "batch"
-
-MOST_ENTRIES = 25
-"""Entries of one batch that are run."""
-
 DESCRIPTION = (
     f"Runs up to {MOST_ENTRIES} independent tool calls at once and gives all their results, by index. "
     "One that fails does not stop the others. A batch cannot hold another one."
 )
 
 _DEFINITION = ToolDefinition.raw(
-    NAME,
+    BATCH,
     DESCRIPTION,
     {
         "type": "object",
@@ -69,7 +64,7 @@ class Batch(ListedTools):
 
     def resolve_contract(self, name: str) -> ToolContract | None:
         """See `ToolProvider`."""
-        return _DEFINITION.contract if name == NAME else None
+        return _DEFINITION.contract if name == BATCH else None
 
     async def execute(self, call: ToolCall) -> ToolResult:
         """See `ToolProvider`: reached only where a hook mended a malformed batch, which comes too late."""
@@ -105,7 +100,7 @@ def answered(calls: Sequence[Block.ToolCall], completed: Sequence[CompletedToolC
 
 def _entries(call: Block.ToolCall) -> list[_Entry] | None:
     """The entries of a well-formed batch; None for everything else."""
-    args = arguments(call.input_json) if call.tool_name == NAME else None
+    args = arguments(call.input_json) if call.tool_name == BATCH else None
     if not isinstance(args, dict) or args.keys() != {"tool_calls"}:
         return None
     given = args["tool_calls"]
@@ -127,9 +122,9 @@ def _entry(call: Block.ToolCall, index: int, entry: dict[str, JsonValue]) -> _En
     tool = cast("str", entry["tool"])
     if index >= MOST_ENTRIES:
         return _Entry(tool, f"not run: a batch has {MOST_ENTRIES} calls at most; make another one")
-    if tool == NAME:
+    if tool == BATCH:
         return _Entry(tool, "not run: a batch cannot hold another one; list its calls in this one")
-    return _Entry(tool, PendingToolCall(f"{call.call_id}:{index}", tool, entry["parameters"]))
+    return _Entry(tool, PendingToolCall(entry_id(call.call_id, index), tool, entry["parameters"]))
 
 
 def _joined(call: Block.ToolCall, entries: Sequence[_Entry], completed: Iterator[CompletedToolCall]) -> CallResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from pydantic import ValidationError
@@ -13,6 +13,12 @@ from lash.runtime.sansio.messages import SessionEvent, SessionEventRecord
 from lash.runtime.sansio.tools import PendingToolCall
 from lash.runtime.sansio.values import JsonValue, adapter, canonical
 
+BATCH = "batch"
+"""The tool whose one call stands for many."""
+
+MOST_ENTRIES = 25
+"""Entries of one batch that are run."""
+
 LONGEST_BASE = 48
 """Characters of an id that are kept before a number; vendors take no more than 64 in all."""
 
@@ -21,25 +27,44 @@ def with_own_ids(calls: Iterable[Block.ToolCall], events: Sequence[SessionEventR
     """The calls under ids that no other call of the session has.
 
     Some models count their calls anew in every reply. An id that was there before gets a number, `<id>#2`: results,
-    rows of activities and idempotency keys are found by it.
+    rows of activities and idempotency keys are found by it. The same goes for ids that entries of a batch have.
     """
     taken = {
-        part.tool_call_id
+        one
         for event in events
         if isinstance(event, SessionEvent.Conversation)
         for part in event.message.parts
-        if part.kind == "tool_call"
+        if part.kind == "tool_call" and part.tool_call_id is not None
+        for one in _ids(part.tool_call_id, part.tool_name)
     }
     named: list[Block.ToolCall] = []
+    numbers: dict[str, int] = {}
     for call in calls:
-        wished = own = call.call_id or "call"
-        number = 1
-        while own in taken:
+        wished = call.call_id or "call"
+        number = numbers.get(wished, 1)
+        while not taken.isdisjoint(_ids(own := _numbered(wished, number), call.tool_name)):
             number += 1
-            own = f"{wished[:LONGEST_BASE]}#{number}"
-        taken.add(own)
+        numbers[wished] = number
+        taken.update(_ids(own, call.tool_name))
         named.append(call if own == call.call_id else replace(call, call_id=own))
     return named
+
+
+def _numbered(wished: str, number: int) -> str:
+    return wished if number == 1 else f"{wished[:LONGEST_BASE]}#{number}"
+
+
+def entry_id(batch_id: str, index: int) -> str:
+    """The id of an entry of a batch."""
+    return f"{batch_id}:{index}"
+
+
+def _ids(call_id: str, tool: str | None) -> Iterator[str]:
+    """The ids that a call takes: its own, and those of the entries that it may have."""
+    yield call_id
+    if tool == BATCH:
+        for index in range(MOST_ENTRIES):
+            yield entry_id(call_id, index)
 
 
 def pending(call: Block.ToolCall) -> PendingToolCall:

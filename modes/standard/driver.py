@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lash.modes.standard import batch
-from lash.modes.standard.calls import with_own_ids
+from lash.modes.standard.calls import BATCH, with_own_ids
 from lash.modes.standard.config import StandardConfig
 from lash.modes.standard.messages import (
     CallResult,
@@ -91,7 +91,7 @@ class StandardDriver:
             refused = [CallResult(call.call_id, call.tool_name, NOT_RUN, is_error=True) for call in calls]
             told = _appended(SessionEvent.Conversation(results_message(ctx.new_message_id("results"), refused)))
             return [*shown, kept, told, *self._at_limit(ctx)]
-        with_batch = any(tool.name == batch.NAME for tool in waiting.request.tools)
+        with_batch = any(tool.name == BATCH for tool in waiting.request.tools)
         running = tuple(one for call in calls for one in batch.dispatched(call, with_batch=with_batch))
         return [*shown, kept, DriverAction.StartTools(running)]
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lash.modes.standard import batch
+from lash.modes.standard.calls import BATCH
 from lash.modes.standard.config import StandardConfig
 from lash.modes.standard.driver import MODE_ID, StandardDriver
 from lash.modes.standard.prompt import execution_prompt, tools_contribution
@@ -78,7 +79,7 @@ class StandardSession:
     def prompt(self, surface: SurfaceInput) -> ModePrompt:
         """See `ModeSession`."""
         tools = tools_contribution(surface.tool_specs, surface.tool_notes)
-        return ModePrompt(execution_prompt(surface.tool_specs, batch.NAME), () if tools is None else (tools,))
+        return ModePrompt(execution_prompt(surface.tool_specs, BATCH), () if tools is None else (tools,))
 
     def turn_limit_message(self, message_id: str, max_turns: int) -> Message:
         """See `ModeSession`."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from lash.runtime.sansio.prompt import PromptContribution
 from lash.runtime.sansio.tools import ToolSpec
-from lash.runtime.tools.signature import compact_contract, parameter_lines, return_lines
+from lash.runtime.tools.signature import NEEDS_APPROVAL, compact_contract, parameter_lines, return_lines
 
 GUIDANCE = """\
 Act by calling tools directly. Make calls that do not need each other's results together, in one reply; wait for a \
@@ -52,6 +52,8 @@ def _lines(spec: ToolSpec) -> Iterator[str]:
     yield f"### {compact_contract(spec)}"
     if description := spec.description.strip():
         yield description
+    if spec.needs_approval:
+        yield NEEDS_APPROVAL
     if parameters := parameter_lines(spec):
         yield "Parameters:"
         yield from parameters

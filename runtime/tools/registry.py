@@ -6,8 +6,9 @@ turn keeps the one it began with, and the registry tells whether a tool of it is
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pydantic import ValidationError
@@ -18,6 +19,8 @@ from lash.runtime.tools.definition import Availability, ToolManifest
 from lash.runtime.tools.provider import ToolProvider
 from lash.runtime.tools.signature import call_name
 from lash.runtime.tools.surface import SurfaceContribution, SurfaceEntry, ToolSurface
+
+_log = logging.getLogger("lash.tools")
 
 PLUGINS: Final = "plugins"
 """The source of what plugins register."""
@@ -83,8 +86,14 @@ class ToolRegistry:
         return source_id
 
     def refresh_source(self, source_id: str) -> None:
-        """List a source's tools again; what was overridden stays so. Raises as `add_source`, changing nothing."""
-        self._put(source_id, self._source(source_id).providers)
+        """List a source's tools again; what was overridden stays so. Raises as `add_source`, changing nothing.
+
+        The generation stays where the list is what it was.
+        """
+        before, generation = self._source(source_id), self.generation
+        self._put(source_id, before.providers)
+        if self._sources[source_id].listed == before.listed:
+            self.generation = generation
 
     def replace_source(self, source_id: str, providers: Iterable[ToolProvider]) -> None:
         """Put other providers in the place of a source's, at once. Raises as `add_source`, changing nothing."""
@@ -118,15 +127,20 @@ class ToolRegistry:
         self.generation += 1
 
     def is_live(self, source_id: str, name: str) -> bool:
-        """Whether a source still has the tool."""
+        """Whether a source still has the tool: its provider is asked, which may have lost it since it was listed."""
         source = self._sources.get(source_id)
-        return source is not None and (name in source.listed or self._lazy(source, name) is not None)
+        if source is None:
+            return False
+        if name in source.listed:
+            provider = source.listed[name][1]
+            return _manifest(provider, name) is not None or _still_lists(provider, name)
+        return self._lazy(source, name) is not None
 
     @staticmethod
     def _lazy(source: _Source, name: str) -> tuple[ToolManifest, ToolProvider] | None:
         """A tool that a provider of the source has without listing it."""
         for provider in source.providers:
-            manifest = provider.resolve_manifest(name)
+            manifest = _manifest(provider, name)
             if manifest is not None:
                 return manifest, provider
         return None
@@ -218,8 +232,9 @@ class ToolRegistry:
         """What a turn in a mode sees.
 
         Levels come from the manifests, the mode, plugins (the later wins), overrides, and last from `hidden`, which
-        nothing brings back. `native` are the mode's own tools. Without `interactive`, tools that need a live user are
-        left out. Raises ConfigError (duplicate_tool) where a native tool has the name of another.
+        nothing brings back. Tools whose names fit a pattern of a plugin's `needs_approval` ask first. `native` are the
+        mode's own tools. Without `interactive`, tools that need a live user are left out. Raises ConfigError
+        (duplicate_tool) where a native tool has the name of another.
         """
         changed = {name: level for one in contributions for name, level in one.availability.items()}
         entries: dict[str, SurfaceEntry] = {}
@@ -234,7 +249,11 @@ class ToolRegistry:
                 level = Availability.OFF
             entries[manifest.name] = SurfaceEntry(manifest, level, provider, source_id)
         notes = tuple(note for one in contributions for note in one.notes)
-        return ToolSurface(mode, entries, notes, frozenset(hidden), self.generation)
+        patterns = tuple(pattern for one in contributions for pattern in one.needs_approval)
+        surface = ToolSurface(mode, entries, notes, frozenset(hidden), self.generation, patterns)
+        # What a mode brings acts through other calls, each of which asks for itself.
+        asking = {name: surface.asking(one) for name, one in entries.items() if patterns and one.source_id != MODE}
+        return replace(surface, entries=entries | asking) if asking else surface
 
     def _all(self, native: Sequence[ToolProvider]) -> Iterable[tuple[str, ToolManifest, ToolProvider]]:
         for source_id, source in self._sources.items():
@@ -243,6 +262,24 @@ class ToolRegistry:
         for provider in native:
             for manifest in provider.tool_manifests():
                 yield MODE, manifest, provider
+
+
+def _manifest(provider: ToolProvider, name: str) -> ToolManifest | None:
+    """What a provider says of a name; one that fails to answer has no such tool."""
+    try:
+        return provider.resolve_manifest(name)
+    except Exception:
+        _log.exception("a provider of tools failed when it was asked for %r", name)
+        return None
+
+
+def _still_lists(provider: ToolProvider, name: str) -> bool:
+    """Whether a provider lists a name, which it may do without answering for it; False where it cannot list."""
+    try:
+        return any(manifest.name == name for manifest in provider.tool_manifests())
+    except Exception:
+        _log.exception("a provider of tools failed when it was asked for its list")
+        return False
 
 
 def check_name(name: str, source_id: str, taken: dict[str, tuple[str, str]]) -> None:

@@ -3,10 +3,50 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
+
+
+AT_ONCE = 16
+"""Calls that begin in one round of the event loop."""
+
+
+class Pace:
+    """Spreads the beginnings of many calls over rounds of the event loop, in their order.
+
+    A thousand calls that began in one round would hold the loop for as long as all of them take to be checked and
+    shown; so there is room in between for whatever else runs.
+    """
+
+    def __init__(self, at_once: int = AT_ONCE) -> None:
+        self._at_once = at_once
+        self._left = at_once
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def step(self) -> None:
+        """Wait for a round in which one more may begin; at once where there is none before it."""
+        loop = asyncio.get_running_loop()
+        if self._left == self._at_once:
+            loop.call_soon(self._next_round, loop)
+        if self._left:
+            self._left -= 1
+            return
+        turn: asyncio.Future[None] = loop.create_future()
+        self._waiting.append(turn)
+        await turn
+
+    def _next_round(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._left = self._at_once
+        while self._left and self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                self._left -= 1
+        if self._left < self._at_once:
+            loop.call_soon(self._next_round, loop)
 
 
 class Turnstile:
@@ -38,16 +78,19 @@ async def run_batch(
     drive: Callable[[int], Awaitable[T]],
     serial: Sequence[bool],
     turnstiles: Sequence[Turnstile],
-    max_parallel: int | None,
+    gate: asyncio.Semaphore | None,
+    pace: Pace,
 ) -> tuple[T, ...]:
     """The results of `drive(place)` for every place; `serial` says which must not overlap with others.
+
+    `gate` bounds how many of the parallel ones run at once; `pace` is shared by all batches that run side by side.
 
     Raises the first exception by place, after every other call was cancelled and has ended.
     """
     results: dict[int, T] = {}
-    gate = asyncio.Semaphore(max_parallel) if max_parallel is not None else None
 
     async def one(place: int) -> None:
+        await pace.step()
         if gate is None:
             results[place] = await drive(place)
         else:

@@ -23,6 +23,9 @@ MOST_OBJECTS = 60
 DEEPEST = 5
 """Levels of objects that are written out."""
 
+NEEDS_APPROVAL = "needs approval: a person may be asked first, and may refuse"
+"""What prompts say of a tool of which all or some calls need one."""
+
 LONGEST_LITERAL = 120
 """Characters of a default or pattern that are shown."""
 

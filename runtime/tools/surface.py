@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from functools import cached_property
 from weakref import WeakKeyDictionary
 
@@ -17,10 +18,15 @@ from lash.runtime.tools.specs import tool_spec
 
 @dataclass(frozen=True, slots=True)
 class SurfaceContribution:
-    """What a plugin does to a surface: levels of tools, and notes that follow the list of tools in prompts."""
+    """What a plugin does to a surface: levels of tools, and notes that follow the list of tools in prompts.
+
+    `needs_approval` are patterns (`*`, `?`, `[...]`) of the names of tools whose every call asks a person first,
+    whatever their manifests say.
+    """
 
     availability: Mapping[str, Availability] = field(default_factory=dict[str, Availability])
     notes: Sequence[str] = ()
+    needs_approval: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,7 @@ class ToolSurface:
     notes: tuple[str, ...] = ()
     hidden: frozenset[str] = frozenset()
     generation: int = 0
+    needs_approval: tuple[str, ...] = ()
 
     @cached_property
     def _by_call_name(self) -> Mapping[str, str]:
@@ -66,6 +73,13 @@ class ToolSurface:
     def entry(self, name: str) -> SurfaceEntry | None:
         """The tool of that name, or of that name in programs."""
         return self.entries.get(name) or self.entries.get(self._by_call_name.get(name, ""))
+
+    def asking(self, entry: SurfaceEntry) -> SurfaceEntry:
+        """A tool's entry, asking first where a pattern says so."""
+        manifest = entry.manifest
+        if not any(fnmatchcase(manifest.name, pattern) for pattern in self.needs_approval):
+            return entry
+        return replace(entry, manifest=replace(manifest, needs_approval=True))
 
     def availability(self, name: str) -> Availability:
         """How far a tool is offered; OFF for one that is not there."""

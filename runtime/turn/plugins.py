@@ -103,6 +103,13 @@ class SessionPlugins:
 
     # --- tools and prompt --------------------------------------------------------------------------
 
+    def list_tools(self) -> None:
+        """Take the tools as their providers list them now: what came and went is seen by the next turn.
+
+        Raises ConfigError (duplicate_tool), and what a provider raises; then the tools are as they were.
+        """
+        self._registry.refresh_source(PLUGINS)
+
     def surface(self) -> ToolSurface:
         """The tools that the next turn, or the next iteration, sees; PluginError (invoke) where a plugin fails."""
         mode, session = self._mode.mode_id, self.session

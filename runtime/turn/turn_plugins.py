@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 
 from pydantic_core import PydanticSerializationError
 
-from lash.runtime.errors import EffectError, PluginError, TurnError
+from lash.runtime.errors import EffectError, LashError, PluginError, TurnError
 from lash.runtime.plugins.contract import AfterTurnContext, CheckpointContext, HistoryRewrite, TurnHookContext
 from lash.runtime.sansio.effects import CheckpointKind
 from lash.runtime.sansio.messages import Message, MessageSequence, SessionEvent, SessionEventRecord
 from lash.runtime.sansio.outcome import AnyTurnOutcome
 from lash.runtime.sansio.prompt import PromptContribution
-from lash.runtime.sansio.values import JsonValue, to_json
+from lash.runtime.sansio.values import JsonValue, to_json, told
 from lash.runtime.seams.clock import Clock
 from lash.runtime.seams.effects import DurabilityTier
 from lash.runtime.tools.cancel import CancelToken
@@ -89,6 +89,15 @@ class TurnPlugins:
         return TurnHookContext(self._plugins.session.context, self._turn_id, self._turn_index, messages)
 
     # --- before ------------------------------------------------------------------------------------
+
+    def list_tools(self) -> None:
+        """Look which tools there are; TurnError (plugin_prepare_turn) where they cannot be listed."""
+        try:
+            self._plugins.list_tools()
+        except Exception as error:
+            said = error.message if isinstance(error, LashError) else told(error)
+            message = f"the tools cannot be listed: {said}"
+            raise TurnError("plugin_prepare_turn", message, retryable=True) from error
 
     def first_surface(self) -> ToolSurface:
         """The tools that the turn begins with; TurnError (plugin_prepare_turn) where a plugin fails."""

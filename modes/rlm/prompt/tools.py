@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from lash.runtime.sansio.prompt import PromptContribution
 from lash.runtime.sansio.tools import ToolSpec
-from lash.runtime.tools.signature import parameter_lines, return_lines, signature
+from lash.runtime.tools.signature import NEEDS_APPROVAL, parameter_lines, return_lines, signature
 
 TITLE = "Tools"
 
@@ -39,6 +39,8 @@ def _lines(spec: ToolSpec) -> Iterator[str]:
     yield f"### {signature(spec)}"
     if description := spec.description.strip():
         yield description
+    if spec.needs_approval:
+        yield NEEDS_APPROVAL
     if parameters := parameter_lines(spec):
         yield "Parameters:"
         yield from parameters

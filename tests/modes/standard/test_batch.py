@@ -89,6 +89,22 @@ async def test_a_malformed_batch_fails_whole(args: str) -> None:
         assert results_of(session)[0][2]
 
 
+@pytest.mark.parametrize("first", ["batch", "call"])
+async def test_ids_of_entries_are_their_own_whatever_the_model_calls_its_calls(first: str) -> None:
+    inner = [entry("lookup", item="tea"), entry("lookup", item="oil")]
+    made = [call("batch", "b", tool_calls=inner), call("lookup", "b:1", item="oil")]
+    if first == "call":
+        made.reverse()
+    again = calls(call("lookup", "b:0", item="tea"))
+    async with core_with(calls(*made), "Done.", again, "Done.", tools=[lookup]) as core, core.session("s") as session:
+        output = await session.run("Go.")
+        check_activities(output.activities)
+        check_activities((await session.run("Again.")).activities)
+        assert not any(failed for _, _, failed in results_of(session))
+        records = [record.call_id for record in session.read_view().tool_calls]
+    assert len(records) == len(set(records)) == 4
+
+
 async def test_images_of_a_batch_are_shown_with_its_result() -> None:
     @lash.tool
     async def picture(context: lash.ToolContext) -> object:

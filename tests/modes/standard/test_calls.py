@@ -234,6 +234,56 @@ async def test_images_of_a_result_are_shown_behind_its_text_now_and_in_later_tur
         assert isinstance(image.attachment, AttachmentRef)
 
 
+async def test_an_image_of_the_user_is_shown_to_the_model_in_its_place() -> None:
+    model = ScriptedProvider(["A dot."])
+    async with core_with(provider=model) as core, core.session("s") as session:
+        await session.turn([lash.Text("Look: "), lash.ImageBlob("i", GIF), lash.Text("What is it?")])
+    blocks = model.requests[0].messages[1].blocks
+    assert [type(block).__name__ for block in blocks] == ["Text", "Image", "Text"]
+    assert model.requests[0].attachments[0].data == GIF
+
+
+async def test_texts_and_images_of_several_results_stand_in_the_order_of_their_calls() -> None:
+    free = asyncio.Event()
+
+    @lash.tool
+    async def picture(name: str, context: lash.ToolContext) -> dict[str, Any]:
+        """Take a picture; the first one is ready last."""
+        if name == "a":
+            await free.wait()
+        free.set()
+        return {"image": await context.put_attachment(GIF, label=name)}
+
+    made = calls(call("picture", "a", name="a"), call("lookup", "b", item="tea"), call("picture", "c", name="c"))
+    async with core_with(made, "Done.", tools=[picture, lookup]) as core, core.session("s") as session:
+        await session.turn("Look.")
+        parts = session.read_view().messages[2].parts
+    assert [(part.kind, part.tool_call_id) for part in parts] == [
+        *(("tool_result", "a"), ("image", "a"), ("tool_result", "b"), ("tool_result", "c"), ("image", "c")),
+    ]
+
+
+async def test_a_result_that_is_too_large_fails_its_call_and_passes_where_the_limit_is_raised() -> None:
+    @lash.tool
+    async def much() -> str:
+        """A lot of text."""
+        return "x" * (17 << 20)
+
+    async def result_of(**knobs: Any) -> tuple[bool, str]:
+        # Without the plugin that shortens what the model is told.
+        async with core_with(calls(call("much")), "Done.", tools=[much], plugins=[], **knobs) as core:
+            async with core.session("s") as session:
+                assert (await session.turn("Go.")).assistant_message() == "Done."
+                ((_, text, failed),) = results_of(session)
+                return failed, text
+
+    failed, text = await result_of()
+    assert failed
+    assert "much returned 17 MiB of JSON, the limit is 16 MiB: return less, a page, or an attachment" in text
+    failed, text = await result_of(runtime=lash.RuntimeConfig(max_tool_result_bytes=18 << 20))
+    assert (failed, len(text)) == (False, 17 << 20)
+
+
 async def test_results_do_not_count_as_what_the_user_said() -> None:
     async with core_with(calls(call("lookup", item="tea")), "Done.", tools=[lookup]) as core:
         async with core.session("s") as session:

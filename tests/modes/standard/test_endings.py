@@ -9,6 +9,7 @@ import pytest
 
 import lash
 from lash import StandardConfig, ToolResult, TurnFinish, TurnOutcome, TurnStop
+from lash.runtime.sansio.llm import Block, LlmResponse
 from lash.runtime.sansio.tools import ToolFailure
 from lash.runtime.tools.definition import ToolContract, ToolManifest
 from lash.runtime.tools.provider import ListedTools, ToolCall
@@ -105,6 +106,50 @@ async def test_a_reply_cut_by_the_output_limit_keeps_its_text_and_none_of_its_ca
         assert result.tool_calls == ()
         assert [message.text() for message in session.read_view().messages] == ["Go.", "It is abou"]
         assert parts_of(session, "tool_call") == []
+
+
+@pytest.mark.parametrize("reason", ["content_filter", "context_overflow", "provider_error", "cancelled"])
+async def test_a_reply_that_the_provider_broke_off_stops_the_turn_with_its_code_and_none_of_its_calls_run(
+    reason: Any,
+) -> None:
+    broken = reply("It is", tool_calls=[call("lookup", item="tea")], terminal_reason=reason)
+    async with core_with(broken, "Fine.", tools=[lookup]) as core, core.session("s") as session:
+        output = await session.run("Go.")
+        check_activities(output.activities)
+        stopped = output.result.outcome
+        assert isinstance(stopped, TurnOutcome.Stopped)
+        if reason == "cancelled":
+            assert isinstance(stopped.stop, TurnStop.Cancelled)
+        else:
+            assert isinstance(stopped.stop, TurnStop.ProviderError)
+            assert stopped.stop.code == reason
+            assert [issue.code for issue in output.result.errors] == [reason]
+        assert output.result.tool_calls == ()
+        assert is_resume_safe(session.read_view().messages)
+        assert (await session.turn("And now?")).assistant_message() == "Fine."
+
+
+async def test_a_reply_of_reasoning_alone_ends_the_turn_and_is_kept() -> None:
+    thought = LlmResponse("", (Block.Reasoning("I need not say anything."),))
+    async with core_with(thought) as core, core.session("s") as session:
+        result = await session.turn("Go.")
+        assert result.outcome == TurnOutcome.Finished(TurnFinish.AssistantMessage(""))
+        assert [part.text for part in parts_of(session, "reasoning")] == ["I need not say anything."]
+
+
+@pytest.mark.parametrize(
+    ("texts", "shown"),
+    [
+        (("One.", "Two."), "One.\n\nTwo."),
+        (("One.\n", "Two."), "One.\n\nTwo."),
+        (("One.\n\n", "\nTwo."), "One.\n\n\nTwo."),
+        (("One.", " ", "Two."), "One.\n\nTwo."),
+    ],
+)
+async def test_texts_of_a_reply_are_joined_with_a_blank_line_at_least(texts: tuple[str, ...], shown: str) -> None:
+    said = LlmResponse("".join(texts), tuple(map(Block.Text, texts)))
+    async with core_with(said) as core, core.session("s") as session:
+        assert (await session.turn("Go.")).assistant_message() == shown
 
 
 class Controls(ListedTools):

@@ -68,6 +68,7 @@ def test_every_change_moves_the_generation() -> None:
     seen = [made.generation]
     source = made.add_source([provider])
     seen.append(made.generation)
+    provider.manifests.append(ToolManifest("b"))
     made.refresh_source(source)
     seen.append(made.generation)
     made.set_availability(["a"], Availability.OFF)
@@ -75,6 +76,32 @@ def test_every_change_moves_the_generation() -> None:
     made.remove_source(source)
     seen.append(made.generation)
     assert seen == sorted(set(seen))
+
+
+def test_a_source_that_lists_what_it_did_before_is_no_change() -> None:
+    made = registry("a", "b")
+    before = made.generation
+    made.refresh_source("plugins")
+    assert made.generation == before
+
+
+def test_a_tool_that_its_provider_has_lost_is_live_no_more() -> None:
+    provider = Tools("a", "b")
+    made = ToolRegistry()
+    made.add_source([provider], "plugins")
+    provider.manifests.pop()
+    assert (made.is_live("plugins", "a"), made.is_live("plugins", "b")) == (True, False)
+
+
+def test_a_provider_that_fails_to_answer_for_a_name_has_no_such_tool() -> None:
+    class Broken(Tools):
+        def resolve_manifest(self, name: str) -> ToolManifest | None:
+            raise ConnectionError("gone")
+
+    made = registry("a")
+    made.add_source([Broken("b")], "broken")
+    assert made.lazy_entry("c", "m") is None
+    assert (made.is_live("broken", "b"), made.is_live("broken", "c")) == (True, False)
 
 
 def test_a_refreshed_source_has_new_tools_and_overrides_stay() -> None:
