@@ -24,6 +24,7 @@ from benchmarks import (
     runtime_sessions,
     runtime_stores,
     runtime_stream,
+    runtime_tools,
     runtime_turns,
 )
 from benchmarks.measure import Figures
@@ -37,6 +38,10 @@ JOBS: dict[str, Job] = {
     "iterations": Job(runtime_turns.iterations, 1000, 20),
     "long_session": Job(runtime_turns.long_session, 300, 10),
     "tool_calls": Job(runtime_turns.tool_calls, 500, 5),
+    "calls_standard": Job(runtime_tools.calls_in("standard", journal=False), 1000, 10),
+    "calls_rlm": Job(runtime_tools.calls_in("rlm", journal=False), 1000, 10),
+    "calls_standard_stored": Job(runtime_tools.calls_in("standard", journal=True), 1000, 10),
+    "calls_rlm_stored": Job(runtime_tools.calls_in("rlm", journal=True), 1000, 10),
     "activities": Job(runtime_turns.activities, 200_000, 50),
     "stored_turns": Job(runtime_turns.stored_turns, 200, 5),
     "commits_full": Job(runtime_stores.commits_full, 2000, 5),

@@ -46,6 +46,19 @@ class Row(NamedTuple):
         return f"missed ({brief(1 / times if self.at_least else times)}x)"
 
 
+def _tool_rows() -> Iterator[Row]:
+    """The rows of tool calls: each mode, in memory and with store and journal, each kind of function, how many."""
+    for job, where in (
+        ("calls_standard", "standard"),
+        ("calls_rlm", "RLM"),
+        ("calls_standard_stored", "standard, SQLite and journal"),
+        ("calls_rlm_stored", "RLM, SQLite and journal"),
+    ):
+        for kind, peer in (("async", "asyncio.gather"), ("plain", "gather of to_thread")):
+            for name, count in (("one", "one"), ("some", "each of 100"), ("all", "each of 1,000")):
+                yield Row(job, f"{kind}_{name}", f"tool call, {where}: {count}, {kind}", 1e6, "us", None, peer)
+
+
 HAND_LOOP = "loop by hand"
 BARE_SQLITE = "bare sqlite3"
 ROWS = (
@@ -59,6 +72,7 @@ ROWS = (
     Row("stored_turns", "stored_turn", "turn with a program, stored, FULL", 1e3, "ms"),
     Row("tool_calls", "tool_call", "tool call of a program", 1e6, "us", None, "VM's call"),
     Row("tool_calls", "tool_wave", "tool call, 500 in flight", 1e6, "us", None, "VM's call"),
+    *_tool_rows(),
     Row("activities", "to_sink", "activities to a sink", 1e-3, "k/s", 50, "callback", at_least=True),
     Row("activities", "to_iterator", "activities to an iterator", 1e-3, "k/s", 20, "asyncio.Queue", at_least=True),
     Row("commits_full", "commit_full", "commit, 6 nodes + 40 KB, FULL", 1e3, "ms", 5, BARE_SQLITE),

@@ -11,13 +11,25 @@ from typing import Any
 import pytest
 
 DOCS = Path(__file__).parent.parent / "docs"
-PAGES = ["quickstart.md", "embedding.md", "persistence.md", "rlm.md", "standard.md"]
+PAGES = [
+    "quickstart.md",
+    "embedding.md",
+    "mcp.md",
+    "persistence.md",
+    "rlm.md",
+    "standard.md",
+    "approvals.md",
+    "tools.md",
+    "plugins.md",
+    "providers.md",
+]
 BLOCK = re.compile(r"^(?P<fence>```+)(python|text)\n(.*?)^(?P=fence)$", re.MULTILINE | re.DOTALL)
 
 
 async def run(source: str, namespace: dict[str, Any], where: str) -> None:
     """Run a block as a notebook would, `await` at its outermost level included."""
-    code = compile(source, where, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    # Without the future statements of this file: annotations are what they are for a reader.
+    code = compile(source, where, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
     waiting = eval(code, namespace)
     if inspect.isawaitable(waiting):
         await waiting

@@ -12,7 +12,15 @@ from typing import Any
 import pytest
 
 import lash
-from benchmarks import runtime, runtime_compare, runtime_journal, runtime_stores, runtime_stream, runtime_turns
+from benchmarks import (
+    runtime,
+    runtime_compare,
+    runtime_journal,
+    runtime_stores,
+    runtime_stream,
+    runtime_tools,
+    runtime_turns,
+)
 from benchmarks.runtime_measure import BLOCKED, COLLECTED, Sample, monitored_run, unwatched
 from benchmarks.runtime_report import ROWS, document, report
 
@@ -64,6 +72,8 @@ class Forgetting(runtime_journal.JournalEffectHost):
 
 WRONG: list[tuple[str, Any, str, Any]] = [
     ("tool_calls", runtime_turns, "add", wrong_sum),
+    ("calls_standard", runtime_tools, "add_async", wrong_sum),
+    ("calls_rlm_stored", runtime_tools, "add_plain", wrong_sum),
     ("iterations", runtime_turns, "block_code", wrong_code),
     ("activities", runtime_turns, "long_reply", short_reply),
     ("journal", runtime_journal, "JournalEffectHost", Forgetting),
