@@ -69,9 +69,13 @@ class ToolOutputBudgetPluginFactory(PluginFactory):
     def __init__(self, config: ToolOutputBudget | None = None, *, clock: Clock | None = None) -> None:
         self.config = config or ToolOutputBudget()
         self._spill = SpillDirectory(self.config.spill_dir or default_directory(), clock or SystemClock())
+        self._started = False
 
     def build(self, ctx: PluginSessionContext) -> SessionPlugin:
-        """See `PluginFactory`."""
+        """See `PluginFactory`. With its first session the core begins, and old outputs are pruned."""
+        if not self._started:
+            self._started = True
+            self._spill.prune_early()
         return _BudgetPlugin(self.config, self._spill)
 
 

@@ -1,0 +1,1 @@
+"""Tools that read, list, find and write files, all under one `FilePolicy`."""
