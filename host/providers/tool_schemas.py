@@ -54,10 +54,10 @@ def restorer(tools: Sequence[LlmToolSpec]) -> Callable[[str, str], str]:
             value: object = json.loads(arguments)
         except ValueError:
             return arguments
-        from jsonschema import Draft202012Validator
+        from lash.runtime.tools.bounded_validation import make_validator  # jsonschema comes only where it is used
 
         schema = enforced[name]
-        restored = _without_nulls(value, schema, Draft202012Validator(schema))
+        restored = _without_nulls(value, schema, make_validator(schema))
         return arguments if restored == value else json.dumps(restored, ensure_ascii=False)
 
     return restore
@@ -79,8 +79,14 @@ def _without_nulls(value: object, schema: object, validator: Any) -> object:
         if item is not None
         or name in required
         or name not in known
-        or validator.evolve(schema=known[name]).is_valid(None)
+        or _admits_null(validator.evolve(schema=known[name]))
     }
+
+
+def _admits_null(validator: Any) -> bool:
+    from lash.runtime.tools.bounded_validation import errors
+
+    return next(errors(validator, None), None) is None
 
 
 def output_schema(schema: JsonObject, profile: Profile, name: str = "output") -> JsonObject:

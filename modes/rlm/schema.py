@@ -8,6 +8,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 
 from lash.runtime.sansio.values import JsonValue
+from lash.runtime.tools.bounded_validation import CheckTooLong, errors, make_validator
 
 Schema = dict[str, JsonValue] | bool
 
@@ -25,11 +26,13 @@ def check_schema(schema: Schema) -> None:
 
 def problems(value: JsonValue, schema: Schema) -> list[str]:
     """What is wrong with a value, each with a JSON pointer (RFC 6901) to the place; empty where it fits."""
-    validator = cast("Any", Draft202012Validator(cast("Any", schema)))
-    errors: list[ValidationError] = sorted(validator.iter_errors(value), key=_pointer)
-    told = [f"{_pointer(error)}: {_short(error.message)}" for error in errors[:MOST_PROBLEMS]]
-    if len(errors) > MOST_PROBLEMS:
-        told.append(f"and {len(errors) - MOST_PROBLEMS} more")
+    try:
+        found = sorted(errors(make_validator(schema), value), key=_pointer)
+    except CheckTooLong as error:
+        return [f"(root): {error}"]
+    told = [f"{_pointer(error)}: {_short(error.message)}" for error in found[:MOST_PROBLEMS]]
+    if len(found) > MOST_PROBLEMS:
+        told.append(f"and {len(found) - MOST_PROBLEMS} more")
     return told
 
 

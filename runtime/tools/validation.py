@@ -11,11 +11,19 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
-from jsonschema import Draft202012Validator, validators
+from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 from referencing.exceptions import Unresolvable
 
 from lash.runtime.sansio.values import JsonValue
+from lash.runtime.tools.bounded_validation import (
+    CheckTooLong,
+    PatternUnusable,
+    errors,
+    extended,
+    make_validator,
+    undeclared,
+)
 from lash.runtime.tools.paths import path_text
 
 Schema = Mapping[str, JsonValue]
@@ -48,14 +56,14 @@ def problem(value: JsonValue, schema: Schema, root: str = "arguments") -> str | 
     `root` names the value itself. Raises SchemaUnusable.
     """
     try:
-        errors = cast("list[ValidationError]", list(_validator(schema).iter_errors(value)))
-        if not errors:
-            return None
-        return _told(min(errors, key=lambda error: _order(error.absolute_path)), root)
+        first = min(errors(_validator(schema), value), key=lambda error: _order(error.absolute_path), default=None)
+        return None if first is None else _told(first, root)
     except Unresolvable as error:
         raise SchemaUnusable(f"the schema refers to {error.ref!r}, which is not in it") from error
-    except RecursionError:
-        return f"{root}: nested too deeply"
+    except PatternUnusable as error:
+        raise SchemaUnusable(str(error)) from error
+    except CheckTooLong as error:
+        return f"{root}: {error}"
 
 
 _compiled: OrderedDict[int, tuple[Schema, Any]] = OrderedDict()
@@ -68,7 +76,7 @@ def _validator(schema: Schema) -> Any:
         _compiled.move_to_end(id(schema))
         return found[1]
     check_schema(schema)
-    validator = _Validator(_closed(schema))
+    validator = make_validator(_closed(schema), _Validator)
     _compiled[id(schema)] = (schema, validator)
     if len(_compiled) > CACHED:
         _compiled.popitem(last=False)
@@ -139,19 +147,15 @@ def _required(validator: Any, required: Any, instance: Any, schema: Any) -> Iter
 
 
 def _additional(validator: Any, allowed: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-    standard = Draft202012Validator.VALIDATORS["additionalProperties"]
-    if allowed is not False or not validator.is_type(instance, "object") or "patternProperties" in schema:
-        yield from standard(validator, allowed, instance, schema)
-        return
-    declared = schema.get("properties", {})
-    for name in instance:
-        if name not in declared:
-            yield ValidationError("unexpected property", path=[name])
+    if validator.is_type(instance, "object"):
+        for name in undeclared(instance, schema):
+            if allowed is False:
+                yield ValidationError("unexpected property", path=[name])
+            else:
+                yield from validator.descend(instance[name], allowed, path=name)
 
 
-_Validator = cast("Any", validators).extend(
-    Draft202012Validator, {"required": _required, "additionalProperties": _additional}
-)
+_Validator = extended({"required": _required, "additionalProperties": _additional})
 
 
 # --- messages ------------------------------------------------------------------------------------

@@ -53,9 +53,9 @@ UNEVALUATED = {**doubling(40), "unevaluatedProperties": False}
 @pytest.mark.parametrize(
     ("value", "schema"),
     [
-        ("a" * 40 + "!", {"pattern": "^(a+)+$"}),
-        ({"a" * 40 + "!": 1}, {"patternProperties": {"^(a+)+$": {}}, "additionalProperties": False}),
-        ({"a" * 40 + "!": 1}, {"propertyNames": {"pattern": "^(a+)+$"}}),
+        ("a" * 40 + "!", {"pattern": "^(a|aa)+$"}),
+        ({"a" * 40 + "!": 1}, {"patternProperties": {"^(a|aa)+$": {}}, "additionalProperties": False}),
+        ({"a" * 40 + "!": 1}, {"propertyNames": {"pattern": "^(a|aa)+$"}}),
         ({}, doubling(60)),
         ({"x": 1}, UNEVALUATED),
         ({}, CYCLE),
