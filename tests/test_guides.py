@@ -20,6 +20,7 @@ PAGES = [
     "standard.md",
     "approvals.md",
     "tools.md",
+    "default-tools.md",
     "plugins.md",
     "providers.md",
 ]
