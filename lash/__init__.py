@@ -9,9 +9,9 @@ What applications use is here and is loaded on first use; the language and its m
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from lash.lazy import exports
 from lashlang._version import __version__
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lash.modes.standard.config import StandardConfig
     from lash.plugins import PluginStack
     from lash.runtime.errors import (
+        ApprovalError,
         AttachmentError,
         CheckpointNotKept,
         ConfigError,
@@ -32,11 +33,13 @@ if TYPE_CHECKING:
         SessionError,
         StoreError,
         TurnError,
+        TurnSuspended,
         UnknownTurn,
     )
     from lash.runtime.providers.handle import ProviderHandle
     from lash.runtime.providers.models import ModelInfo
     from lash.runtime.sansio.activity import PendingApproval, TurnActivity, TurnEvent
+    from lash.runtime.sansio.approvals import ApprovalRecord, Approve, Deny, Edit
     from lash.runtime.sansio.outcome import TurnFinish, TurnIssue, TurnOutcome, TurnStop
     from lash.runtime.sansio.prompt import (
         PromptBuiltin,
@@ -48,8 +51,8 @@ if TYPE_CHECKING:
         PromptTemplateSection,
     )
     from lash.runtime.sansio.usage import TokenUsage
+    from lash.runtime.seams.effects import CancelReceipt
     from lash.runtime.seams.persistence import LeaseOwner, PendingInput, SessionRelation
-    from lash.runtime.tools.approvals import Approve, Deny, Edit
     from lash.runtime.tools.cancel import CancelToken
     from lash.runtime.tools.context import ToolContext, ToolProgress
     from lash.runtime.tools.decorator import Tool, tool
@@ -69,21 +72,22 @@ _WHERE = {
     "lash.modes.rlm.refs": "ProjectionRef ProjectionRegistry",
     "lash.modes.standard.config": "StandardConfig",
     "lash.runtime.errors": (
-        "AttachmentError CheckpointNotKept ConfigError EffectError LashError PluginError SessionBusyError "
-        "SessionError StoreError TurnError UnknownTurn"
+        "ApprovalError AttachmentError CheckpointNotKept ConfigError EffectError LashError PluginError "
+        "SessionBusyError SessionError StoreError TurnError TurnSuspended UnknownTurn"
     ),
     "lash.plugins": "PluginStack",
     "lash.runtime.providers.handle": "ProviderHandle",
     "lash.runtime.providers.models": "ModelInfo",
     "lash.runtime.sansio.activity": "PendingApproval TurnActivity TurnEvent",
+    "lash.runtime.sansio.approvals": "ApprovalRecord Approve Deny Edit",
     "lash.runtime.sansio.outcome": "TurnFinish TurnIssue TurnOutcome TurnStop",
     "lash.runtime.sansio.prompt": (
         "PromptBuiltin PromptContribution PromptLayer PromptSlot PromptTemplate PromptTemplateEntry "
         "PromptTemplateSection"
     ),
     "lash.runtime.sansio.usage": "TokenUsage",
+    "lash.runtime.seams.effects": "CancelReceipt",
     "lash.runtime.seams.persistence": "LeaseOwner PendingInput SessionRelation",
-    "lash.runtime.tools.approvals": "Approve Deny Edit",
     "lash.runtime.tools.cancel": "CancelToken",
     "lash.runtime.tools.context": "ToolContext ToolProgress",
     "lash.runtime.tools.decorator": "Tool tool",
@@ -96,13 +100,17 @@ _WHERE = {
     "lash.specs": "SessionSpec",
     "lash.turns": "Turn",
 }
-_MODULE_OF = {name: module for module, names in _WHERE.items() for name in names.split()}
+
+__getattr__, __dir__ = exports(__name__, _WHERE)
 
 __all__ = [
     "UNSET",
+    "ApprovalError",
+    "ApprovalRecord",
     "Approve",
     "AttachmentError",
     "BufferedSink",
+    "CancelReceipt",
     "CancelToken",
     "CheckpointNotKept",
     "ConfigError",
@@ -167,18 +175,9 @@ __all__ = [
     "TurnOutput",
     "TurnResult",
     "TurnStop",
+    "TurnSuspended",
     "UnknownTurn",
     "Unset",
     "__version__",
     "tool",
 ]
-
-
-def __getattr__(name: str) -> object:
-    """Load what is used, and only that (PEP 562)."""
-    module = _MODULE_OF.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Kept, so that the next use costs no more than that of any other name.
-    found = globals()[name] = getattr(import_module(module), name)
-    return found

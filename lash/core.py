@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from lash.answering import Answering
 from lash.checks import CALLABLE, FLAG, PATH, RECORD, TEXT, Shape, check, check_id, having, many, of
 from lash.config import UNSET, ModePreset, Residency, RuntimeConfig, Unset
 from lash.host.effects.inline import InlineEffectHost
@@ -30,7 +31,11 @@ from lash.runtime.sansio.prompt import PromptContribution, PromptLayer, PromptSl
 from lash.runtime.sansio.values import JsonValue
 from lash.runtime.seams.attachments import AttachmentStore
 from lash.runtime.seams.clock import Clock, IdSource
-from lash.runtime.seams.effects import DurabilityTier, EffectHost
+from lash.runtime.seams.effects import (
+    DurabilityTier,
+    EffectHost,
+    TurnJournal,
+)
 from lash.runtime.seams.persistence import (
     LeaseClaim,
     LeaseOwner,
@@ -70,7 +75,7 @@ class CoreStats:
     abandoned_threads: int
 
 
-class LashCore:
+class LashCore(Answering):
     """Shared configuration of sessions: modes, model, tools, stores.
 
     `modes` are those installed, `default_mode` the one of sessions that name none (None: the first). `provider` and
@@ -346,6 +351,8 @@ class LashCore:
             raise SessionBusyError(
                 "session_execution_busy", f"session {session_id!r} runs a turn: cancel it first", retryable=True
             )
+        if isinstance(self._effects, TurnJournal):
+            await self._effects.forget_session(session_id)
         return await self._store.delete_store(session_id)
 
     async def list_sessions(self) -> list[SessionMeta]:

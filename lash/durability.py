@@ -3,6 +3,8 @@
 from lash.host.effects.inline import InlineEffectHost
 from lash.host.effects.journal import JournalEffectHost
 from lash.runtime.seams.effects import (
+    ApprovalJournal,
+    CancelRequest,
     DurabilityTier,
     EffectController,
     EffectEnvelope,
@@ -10,9 +12,13 @@ from lash.runtime.seams.effects import (
     EffectOutcome,
     ExecutionScope,
     LocalExecutor,
+    TurnJournal,
+    UnfinishedTurn,
 )
 
 __all__ = [
+    "ApprovalJournal",
+    "CancelRequest",
     "DurabilityTier",
     "EffectController",
     "EffectEnvelope",
@@ -22,4 +28,6 @@ __all__ = [
     "InlineEffectHost",
     "JournalEffectHost",
     "LocalExecutor",
+    "TurnJournal",
+    "UnfinishedTurn",
 ]

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, get_args, overload
 
 from pydantic import BaseModel
 
@@ -17,6 +17,7 @@ from lash.runtime.plugins.actions import ActionDefinition
 from lash.runtime.sansio.activity import TurnEvent
 from lash.runtime.sansio.outcome import TurnOutcome
 from lash.runtime.sansio.values import JsonValue
+from lash.runtime.seams.effects import CancelRequest
 from lash.runtime.seams.persistence import Boundary, PendingInput, SessionNode
 from lash.runtime.session.view import SessionReadView
 from lash.runtime.tools.cancel import CancelToken
@@ -105,7 +106,8 @@ class LashSession:
     def turn(self, input: Input, **knobs: Any) -> Turn[TurnResult[Any]]:  # noqa: A002 - the word of the interface
         """A turn on this input; nothing happens before it is awaited or iterated. `TurnKnobs` are its keywords.
 
-        Raises TurnError for contradictory options, SessionError (session_closed).
+        Raises TurnError for contradictory options, SessionError (session_closed). The turn itself raises TurnSuspended
+        where it is to be put aside while it waits for people, and SessionBusyError while the session has another one.
         """
         given = TurnInput.of(input)
         self._check_open()
@@ -128,11 +130,12 @@ class LashSession:
         return self._turn(request.turn_id, knobs, lambda: _ready(request))
 
     def resume_turn(self, turn_id: str | None = None, **knobs: Unpack[LiveKnobs]) -> Turn[TurnResult[Any]]:
-        """The turn that a crash has interrupted, to be driven to its end: what the journal has is not done again.
+        """The turn that is suspended, or was interrupted by a crash, to be driven on: what is recorded is not repeated.
 
         Its input and how it may end come from the journal; everything that is live (`projected`, `sink`, ...) is given
-        anew. The turn raises TurnError (no_suspended_turn) where no turn is unfinished, another one is, or the effect
-        host keeps no journal.
+        anew. Called before all questions are answered it waits for them, or with `on_wait="park"` is suspended again.
+        The turn raises TurnError (no_suspended_turn) where no turn is unfinished, another one is, or the effect host
+        keeps no journal.
         """
         self._check_open()
 
@@ -181,6 +184,7 @@ class LashSession:
             effects=knobs.get("effects"),
             wait_if_busy=knobs.get("wait_if_busy", 0.0),
             trace_turn_id=knobs.get("trace_turn_id"),
+            park=knobs.get("on_wait") == "park",
         )
 
     def _turn(self, turn_id: str, knobs: Mapping[str, Any], request: Callable[[], Awaitable[TurnRequest]]) -> Turn[Any]:
@@ -276,6 +280,10 @@ class LashSession:
         self._check_open()
         self._core.loop.bind()
         return await self._session.list_inputs()
+
+    def cancel_turn(self, turn_id: str, wish: CancelRequest) -> Literal["accepted", "already_requested"] | None:
+        """Ask a turn to stop; what came of it, None where it does not run on this handle."""
+        return self._session.cancel_turn(turn_id, wish)
 
     def cancel_running_turns(self, reason: str | None = None) -> int:
         """Ask the running turn to stop; how many there were."""

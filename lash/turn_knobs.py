@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from pydantic import BaseModel
 
-from lash.checks import CALLABLE, FLAG, RECORD, SECONDS, TEXT, having, many, of
+from lash.checks import CALLABLE, FLAG, RECORD, SECONDS, TEXT, Shape, having, many, of
 from lash.config import Unset
 from lash.runtime.plugins.binding import PluginInput
 from lash.runtime.providers.handle import ProviderHandle
@@ -31,8 +31,10 @@ class LiveKnobs(TypedDict, total=False):
     `provider`, `model`, `model_variant` and the prompt keywords are for this turn, over the session's; `plugin_inputs`
     are what bound plugins are given for it, made by `Binding.input(value)`. `sink` is given every activity, `cancel`
     asks the turn to stop, `effects` carries its effects out (inside a workflow's handler; it needs a `turn_id`),
-    `approve` is asked where a tool needs it. Where another turn runs, this one waits `wait_if_busy` seconds for it.
-    `trace_turn_id` is what the turn is called in the trace.
+    `approve` is asked where a tool needs it. With `on_wait` "park" the turn raises `TurnSuspended` when it can do
+    nothing but wait for people, and any process can resume it (it needs a journal); with "block" it waits. Where
+    another turn runs, this one waits `wait_if_busy` seconds for it. `trace_turn_id` is what the turn is called in the
+    trace.
     """
 
     projected: Mapping[str, object] | None
@@ -49,6 +51,7 @@ class LiveKnobs(TypedDict, total=False):
     cancel: CancelToken | None
     effects: EffectController | None
     approve: ApproveCallback | None
+    on_wait: Literal["block", "park"]
     wait_if_busy: float
     trace_turn_id: str | None
 
@@ -78,6 +81,7 @@ TURN_SHAPES = {
     "cancel": of(CancelToken),
     "effects": having("execute", "an EffectController"),
     "approve": CALLABLE,
+    "on_wait": Shape('"block" or "park"', lambda value: value in ("block", "park")),
     "wait_if_busy": SECONDS,
     "allow_prose_or_submit": FLAG,
 }

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from types import TracebackType
 from typing import Any, Generic, Literal, TypeVar
 
-from lash.runtime.errors import TurnError
+from lash.runtime.errors import TurnError, TurnSuspended
 from lash.runtime.sansio.activity import TurnActivity
 from lash.runtime.tools.cancel import CancelToken
 from lash.runtime.turn.activities import ActivityStream
@@ -16,7 +16,7 @@ from lash.sync import BoundLoop
 
 R_co = TypeVar("R_co", bound="TurnResult[Any] | None", covariant=True)
 
-TurnState = Literal["new", "running", "done"]
+TurnState = Literal["new", "running", "suspended", "done"]
 
 
 class Turn(Generic[R_co]):
@@ -47,10 +47,14 @@ class Turn(Generic[R_co]):
 
     @property
     def state(self) -> TurnState:
-        """Whether it has begun, and whether it is over."""
-        if self._task is None:
+        """Whether it has begun, and whether it is over, or put aside until people have answered."""
+        task = self._task
+        if task is None:
             return "new"
-        return "done" if self._task.done() else "running"
+        if not task.done():
+            return "running"
+        waits = not task.cancelled() and isinstance(task.exception(), TurnSuspended)
+        return "suspended" if waits else "done"
 
     def __await__(self) -> Generator[Any, None, R_co]:
         return self.result().__await__()

@@ -173,6 +173,7 @@ class _Run:
         "_task",
         "_tasks",
         "_turns",
+        "_waits",
         "_wake",
     )
 
@@ -184,6 +185,7 @@ class _Run:
         self._stopping = False
         self._host = host
         self._keeps_projections: bool = getattr(host, "keeps_projections", False)
+        self._waits: Callable[[int | None], None] = getattr(host, "waits", _unheard)
         self._inline = True
         self._tasks: dict[int, asyncio.Task[Response]] = {}
         self._landed: deque[int] = deque()
@@ -293,11 +295,17 @@ class _Run:
         seen = self._block.take_seen_projection()
         if self._direct and len(step.new) == 1 and len(step.pending) == 1:
             request = step.new[0]
-            return {request.id: await self._perform(request, seen)}
+            self._waits(1)
+            try:
+                return {request.id: await self._perform(request, seen)}
+            finally:
+                self._waits(None)
         for request in step.new:
             task = asyncio.create_task(self._perform(request, seen))
             self._tasks[request.id] = task
             task.add_done_callback(partial(self._land, request.id))
+        if not self._landed:
+            self._waits(len(self._tasks))
         while not self._landed:
             self._wake = asyncio.get_running_loop().create_future()
             try:
@@ -316,6 +324,7 @@ class _Run:
 
     def _land(self, number: int, task: asyncio.Task[Response]) -> None:
         """A task has ended; ids are looked up when the answers are collected."""
+        self._waits(None)
         if not task.cancelled():
             task.exception()  # looked at here, lest asyncio complain of those that nobody collects any more
         self._landed.append(number)
@@ -388,6 +397,10 @@ class _Run:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=GRACE)
+
+
+def _unheard(requests: int | None) -> None:
+    """What a host hears that does not listen."""
 
 
 _CANCELLED = Response(AnswerStatus.FAILED, as_failure(asyncio.CancelledError()).error)

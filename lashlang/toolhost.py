@@ -39,7 +39,8 @@ class ToolHost(Protocol):
     """What answers requests. Every method returns the value, or raises: `ToolFailure`, or anything else as its text.
 
     Projected values in the arguments of tools are read first. A host with an attribute `keeps_projections` that is true
-    gets them as they are (`Projected`); only the asyncio runner asks for it.
+    gets them as they are (`Projected`). One with a method `waits(requests: int | None)` is told when the block can go
+    no further until one of so many open requests is answered, and None when one is. Only the asyncio runner does both.
     """
 
     async def call(self, name: str, args: dict[str, Value]) -> Value:

@@ -5,6 +5,12 @@ A turn that ends returns an outcome, however it ended; what raises could not be 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lash.runtime.sansio.activity import PendingApproval
+    from lash.runtime.sansio.approvals import ApprovalRecord
+
 
 class LashError(Exception):
     """The base of all: a stable `code`, a text, and whether the same call may work later."""
@@ -33,6 +39,20 @@ class SessionBusyError(SessionError):
 
 class TurnError(LashError):
     """A turn cannot be begun, or its result cannot be had so."""
+
+
+class TurnSuspended(TurnError):
+    """The turn waits for these answers and holds nothing meanwhile; `session.resume_turn()` drives it on."""
+
+    def __init__(self, session_id: str, turn_id: str, approvals: tuple[PendingApproval, ...]) -> None:
+        asked = ", ".join(one.approval_id for one in approvals)
+        super().__init__(
+            "turn_suspended",
+            f"turn {turn_id!r} of session {session_id!r} waits for approvals ({asked}): "
+            "answer them with core.answer_approval(...), then session.resume_turn()",
+        )
+        self.turn_id = turn_id
+        self.approvals = approvals
 
 
 class StoreCommitFailed(TurnError):
@@ -159,8 +179,11 @@ class EffectError(LashError):
 class EffectReplayMismatch(EffectError):
     """A re-driven turn asks for something else than what is recorded under the same key."""
 
-    def __init__(self, key: str, message: str = "the recorded effect was asked with other contents") -> None:
-        super().__init__("effect_replay_mismatch", f"{message}: {key}")
+    def __init__(self, key: str, message: str = "the recorded effect is asked for with other contents") -> None:
+        hint = "are its model, prompts, tools, plugins and options those that it was recorded with?"
+        super().__init__(
+            "effect_replay_mismatch", f"the turn is not the one that was recorded: {message} ({key}); {hint}"
+        )
         self.key = key
 
 
@@ -172,7 +195,11 @@ class EffectLeaseLost(EffectError):
 
 
 class ApprovalError(LashError):
-    """An approval cannot be answered so."""
+    """An approval cannot be answered so; `record` is the question with what has become of it, where there is one."""
+
+    def __init__(self, code: str, message: str, record: ApprovalRecord | None = None) -> None:
+        super().__init__(code, message)
+        self.record = record
 
 
 class PluginError(LashError):

@@ -88,6 +88,11 @@ class _InlineController:
             timer.cancel()
         return Resolution("value", event.result()) if event.done() else Resolution("timeout")
 
+    async def peek_event(self, key: AwaitEventKey) -> Resolution | None:
+        """See `EffectController`."""
+        event = self._waits[key.key]
+        return Resolution("value", event.result()) if event.done() else None
+
     async def resolve_event(self, key: AwaitEventKey, value: JsonValue) -> bool:
         """See `EffectController`."""
         event = self._waits.get(key.key)

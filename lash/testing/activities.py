@@ -11,7 +11,8 @@ What the laws say:
 * Prints lie inside their block, are numbered from 0, and joined they are the block's output.
 * Text comes between the beginning of a model call and its usage; usage adds up.
 * Text that was taken back is of rows that were shown, and these rows get no more of it.
-* An approval is asked for while its call is open, and answered once.
+* An approval is asked for while its call is open, and answered once. Only of replayed ones the call may lack its
+  beginning.
 * A terminal value comes last.
 
 A turn's sink must not raise, so violations are collected and raised by `check`.
@@ -178,7 +179,7 @@ class ActivityLaws:
     def _approval(self, activity: TurnActivity) -> None:
         match activity.event:
             case TurnEvent.ApprovalRequested(approval=approval):
-                if approval.call_id not in self._calls:
+                if approval.call_id not in self._calls and not activity.replayed:
                     self._broken(activity, f"asks for call {approval.call_id}, which is not open")
                 if approval.approval_id in self._asked:
                     self._broken(activity, "asks twice")
@@ -186,7 +187,7 @@ class ActivityLaws:
             case TurnEvent.ApprovalAnswered(approval_id=approval_id, call_id=call):
                 if self._asked.pop(approval_id, None) != call:
                     self._broken(activity, "answers what was not asked")
-                if call not in self._calls:
+                if call not in self._calls and not activity.replayed:
                     self._broken(activity, f"comes when call {call} is not open")
             case _:
                 return

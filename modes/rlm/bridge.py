@@ -19,6 +19,7 @@ from lash.modes.rlm.codec import images_in, program_value
 from lash.modes.rlm.config import ObserveBudget
 from lash.modes.rlm.nearest import call_hint
 from lash.modes.rlm.observe import observe
+from lash.modes.rlm.places import place_of
 from lash.modes.rlm.sources import LARGEST_WHOLE, HostSource, long_texts
 from lash.runtime.errors import EffectError
 from lash.runtime.sansio.activity import AnyTurnEvent, TurnEvent
@@ -66,9 +67,17 @@ class ToolPort(Protocol):
         ...
 
     async def call(
-        self, ordinal: int, name: str, args: dict[str, JsonValue], projections: Mapping[Path, Projected]
+        self,
+        ordinal: int,
+        name: str,
+        args: dict[str, JsonValue],
+        projections: Mapping[Path, Projected],
+        position: tuple[int, int] | None,
     ) -> CompletedToolCall:
-        """Run a tool to its end; `ordinal` counts the calls of the block in the order in which they are made."""
+        """Run a tool to its end; `ordinal` counts the calls of the block in the order in which they are made.
+
+        `position` is the line and column of the call, where that is known.
+        """
         ...
 
     async def give_up(self, ordinal: int, name: str, args: dict[str, JsonValue]) -> CompletedToolCall:
@@ -118,14 +127,15 @@ class _Wave:
 class RlmBridge:
     """See `lashlang.ToolHost`. After the block: what was called, printed and shown, and the call that halted it.
 
-    `sources` are the projected values of the block by name; `token` stops it; `projectors` may put a projected value in
-    the place of a tool's.
+    `code` is the block's, `sources` are its projected values by name; `token` stops it; `projectors` may put a
+    projected value in the place of a tool's.
     """
 
     keeps_projections = True
 
     def __init__(
         self,
+        code: str,
         port: ToolPort,
         emit: Emit,
         correlation_id: str,
@@ -134,6 +144,7 @@ class RlmBridge:
         token: CancelToken,
         projectors: Sequence[ResultProjector] = (),
     ) -> None:
+        self._code = code
         self._port = port
         self._emit = emit
         self._correlation_id = correlation_id
@@ -244,7 +255,10 @@ class RlmBridge:
         except (TooLongToPass, ProjectionUnavailable) as error:
             raise ToolFailure(str(error)) from error
         try:
-            done = await self._port.call(ordinal, name, given.args, given.projections)
+            # People are told where the call stands; nobody else asks.
+            asks = manifest is not None and manifest.needs_approval is not False
+            position = place_of(self._code, name) if asks else None
+            done = await self._port.call(ordinal, name, given.args, given.projections, position)
         except asyncio.CancelledError:
             self._calls[ordinal] = await self._port.give_up(ordinal, name, given.args)
             raise

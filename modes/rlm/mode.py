@@ -187,7 +187,7 @@ class RlmSession:
         bound = {**self._projected, **self._turn_projected}
         await self._resolve(bound.values())
         budget, projectors = self._config.observe_budget, self._result_projectors
-        bridge = RlmBridge(port, emit, correlation_id, budget, bound, token, projectors)
+        bridge = RlmBridge(code, port, emit, correlation_id, budget, bound, token, projectors)
         projected: dict[str, Value | Projection] = {**bound, HISTORY: HistorySource(self._history.read(events))}
         if token.cancelled:
             return ExecResponse(error=CANCELLED, error_kind=CANCELLED)

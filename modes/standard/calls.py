@@ -77,7 +77,7 @@ def arguments(input_json: str) -> JsonValue:
     if not input_json.strip():
         return {}
     try:
-        value: JsonValue = json.loads(input_json, parse_constant=_no_constant)
+        value: JsonValue = _DECODER.decode(input_json)
         # Numbers beyond all bounds, halves of surrogate pairs and very deep nesting are read and cannot be written.
         canonical(value)
         adapter(JsonValue).validate_python(value)
@@ -89,3 +89,7 @@ def arguments(input_json: str) -> JsonValue:
 def _no_constant(name: str) -> object:
     """Refuse NaN and the infinities, which Python reads."""
     raise ValueError(f"{name} is no JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+"""Made once: `json.loads` makes a decoder for each call."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal, Protocol, runtime_checkable
 from urllib.parse import quote
 
+from lash.runtime.sansio.activity import PendingApproval
+from lash.runtime.sansio.approvals import Answer, ApprovalRecord, Question
 from lash.runtime.sansio.usage import TokenLedgerEntry
 from lash.runtime.sansio.values import JsonValue, stable_hash
 
@@ -92,10 +95,15 @@ def _escaped(part: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class EffectEnvelope:
-    """An effect as a host sees it: plain data. `command` says what is asked, without bytes and callbacks."""
+    """An effect as a host sees it: plain data. `command` says what is asked, without bytes and callbacks.
+
+    One that is not `repeatable` may have done its work when its worker dies, and must not be run again by itself: its
+    outcome is then that it was interrupted.
+    """
 
     invocation: EffectInvocation
     command: dict[str, JsonValue]
+    repeatable: bool = True
 
     @property
     def composite(self) -> bool:
@@ -113,12 +121,16 @@ class EffectOutcome:
 
     `usage` is what was used on behalf of others while it ran (children, sub-queries); `state_delta` holds snapshots
     of the plugins and the tool registry whose revision moved, by owner; `replayed` says that it was recorded before.
+    `question` is what a person has to be asked next: a durable host has it open from the moment in which it has the
+    outcome. `interrupted` is the outcome of an effect that is not repeatable and was begun by a worker that died.
     """
 
     value: JsonValue
     usage: tuple[TokenLedgerEntry, ...] = ()
     state_delta: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     replayed: bool = False
+    question: Question | None = None
+    interrupted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +150,7 @@ class AwaitEventKey:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """How a wait ended."""
+    """How a wait ended; the value of one that was withdrawn is the `CancelRequest`, where there is one."""
 
     kind: Literal["value", "timeout", "withdrawn"]
     value: JsonValue = None
@@ -177,6 +189,10 @@ class EffectController(Protocol):
         """Wait for the event, until `deadline_ms` since the epoch at most."""
         ...
 
+    async def peek_event(self, key: AwaitEventKey) -> Resolution | None:
+        """How the wait has ended; None while it has not."""
+        ...
+
     async def resolve_event(self, key: AwaitEventKey, value: JsonValue) -> bool:
         """End a wait; False where it has ended before."""
         ...
@@ -200,10 +216,20 @@ class EffectHost(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class CancelRequest:
+    """A wish that a turn stops; `request_id` tells one wish from another, `origin` says whose it is."""
+
+    request_id: str
+    origin: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class UnfinishedTurn:
     """A turn that was begun and has no commit yet: what is needed to run it again.
 
-    `head_revision` is the session's when it began; `recorded_effects` counts what is not done again.
+    `head_revision` is the session's when it began; `recorded_effects` counts what is not done again. `approvals` are
+    the questions that it waits for, `cancel` is the wish that it stops, where there is one.
     """
 
     turn_id: str
@@ -211,22 +237,72 @@ class UnfinishedTurn:
     given: JsonValue
     options: JsonValue
     recorded_effects: int = 0
+    approvals: tuple[PendingApproval, ...] = ()
+    cancel: CancelRequest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelReceipt:
+    """What came of a wish to stop a turn, and whether the wish outlives the process (`tier`).
+
+    `already_requested`: somebody else had asked before. `completion_won`: the turn is committed. `not_active`: there is
+    no such turn, or none that can be reached from here.
+    """
+
+    status: Literal["accepted", "not_active", "already_requested", "completion_won"]
+    tier: DurabilityTier
 
 
 @runtime_checkable
 class TurnJournal(Protocol):
-    """An effect host that knows which turns are unfinished, so that they can be resumed after a crash."""
+    """An effect host that knows which turns are unfinished, so that they can be resumed after a crash or suspension."""
 
     async def begin_turn(
         self, scope: ExecutionScope, head_revision: int | None, given: JsonValue, options: JsonValue
     ) -> None:
-        """Note that a turn runs; nothing where it is noted already."""
+        """Note that a turn runs; one that is noted already runs again."""
+        ...
+
+    async def suspend_turn(self, scope: ExecutionScope, waiting: Sequence[str]) -> tuple[PendingApproval, ...] | None:
+        """Note that a turn is put aside until its questions are answered; these are given.
+
+        None, and nothing is noted, where one of those that it is `waiting` for is not open any more.
+        """
         ...
 
     async def seal_turn(self, scope: ExecutionScope) -> None:
-        """The turn is committed."""
+        """The turn is committed, or over without a commit; questions of it that are open are withdrawn."""
         ...
 
     async def unfinished_turn(self, session_id: str) -> UnfinishedTurn | None:
         """A session's turn that was begun and not sealed."""
+        ...
+
+    async def request_cancel(self, scope: ExecutionScope, request: CancelRequest) -> CancelReceipt:
+        """Note that a turn is to stop, and withdraw its open questions."""
+        ...
+
+    async def cancel_requested(self, scope: ExecutionScope) -> CancelRequest | None:
+        """The wish that the turn stops, where there is one."""
+        ...
+
+    async def forget_session(self, session_id: str) -> None:
+        """The session is deleted: its turns are over, their open questions withdrawn."""
+        ...
+
+
+@runtime_checkable
+class ApprovalJournal(Protocol):
+    """An effect host whose questions outlive the process that put them."""
+
+    async def pending_approvals(self, session_id: str | None) -> list[PendingApproval]:
+        """The open questions of a session or (None) of all, oldest first."""
+        ...
+
+    async def answer_approval(self, approval_id: str, answer: Answer, by: str | None) -> ApprovalRecord:
+        """Record an answer; the same one again changes nothing.
+
+        Raises ApprovalError: approval_not_found, approval_already_answered, approval_closed, approval_invalid_edit. The
+        error's `record` is the question with what has become of it.
+        """
         ...

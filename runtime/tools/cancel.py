@@ -13,31 +13,43 @@ class CancelToken:
     Work looks at `cancelled`, waits with `wait` (in a task) or `wait_blocking` (in a thread), or gives a callback.
     """
 
-    __slots__ = ("__weakref__", "_callbacks", "_event", "_lock", "_reason")
+    __slots__ = ("__weakref__", "_callbacks", "_cancelled", "_lock", "_origin", "_reason", "_request_id")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._event = threading.Event()
+        self._cancelled = False
         self._reason: str | None = None
+        self._request_id: str | None = None
+        self._origin: str | None = None
         self._callbacks: dict[int, Callable[[], None]] = {}
 
     @property
     def cancelled(self) -> bool:
         """Whether it was asked for."""
-        return self._event.is_set()
+        return self._cancelled
 
     @property
     def reason(self) -> str | None:
         """Why, where somebody said so."""
         return self._reason
 
-    def cancel(self, reason: str | None = None) -> None:
+    @property
+    def request_id(self) -> str | None:
+        """The id of the request, where it was made with one."""
+        return self._request_id
+
+    @property
+    def origin(self) -> str | None:
+        """Whose wish it was, where that was said."""
+        return self._origin
+
+    def cancel(self, reason: str | None = None, *, request_id: str | None = None, origin: str | None = None) -> None:
         """Ask; callable from any task or thread. A second time changes nothing."""
         with self._lock:
-            if self._event.is_set():
+            if self._cancelled:
                 return
-            self._reason = reason
-            self._event.set()
+            self._reason, self._request_id, self._origin = reason, request_id, origin
+            self._cancelled = True
             callbacks = list(self._callbacks.values())
             self._callbacks.clear()
         for callback in callbacks:
@@ -46,7 +58,7 @@ class CancelToken:
     def on_cancel(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back once, in the thread that cancels, or now where that has happened; gives what takes it back."""
         with self._lock:
-            if not self._event.is_set():
+            if not self._cancelled:
                 key = id(callback)
                 self._callbacks[key] = callback
                 return lambda: self._forget(key)
@@ -73,4 +85,9 @@ class CancelToken:
 
     def wait_blocking(self, seconds: float | None = None) -> bool:
         """Wait in a thread, so long at most; whether it was asked for."""
-        return self._event.wait(seconds)
+        asked = threading.Event()
+        forget = self.on_cancel(asked.set)
+        try:
+            return asked.wait(seconds)
+        finally:
+            forget()

@@ -56,6 +56,16 @@ class HookVerdict:
 class ToolHooks(Protocol):
     """Hooks round tool calls. What they raise makes a failed result of that call alone."""
 
+    @property
+    def has_before(self) -> bool:
+        """Whether there is any before tools; where not, calls are spared the way."""
+        ...
+
+    @property
+    def has_after(self) -> bool:
+        """Whether there is any after tools."""
+        ...
+
     def before_tool(self, call: HookedCall) -> Coroutine[Any, Any, HookVerdict]:
         """Before the arguments are checked: may replace them, or give the outcome without the tool's being run."""
         ...

@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-AT_ONCE = 16
+AT_ONCE = 8
 """Calls that begin in one round of the event loop."""
 
 
@@ -78,12 +78,11 @@ async def run_batch(
     drive: Callable[[int], Awaitable[T]],
     serial: Sequence[bool],
     turnstiles: Sequence[Turnstile],
-    gate: asyncio.Semaphore | None,
     pace: Pace,
 ) -> tuple[T, ...]:
     """The results of `drive(place)` for every place; `serial` says which must not overlap with others.
 
-    `gate` bounds how many of the parallel ones run at once; `pace` is shared by all batches that run side by side.
+    `pace` is shared by all batches that run side by side.
 
     Raises the first exception by place, after every other call was cancelled and has ended.
     """
@@ -91,18 +90,18 @@ async def run_batch(
 
     async def one(place: int) -> None:
         await pace.step()
-        if gate is None:
-            results[place] = await drive(place)
-        else:
-            async with gate:
-                results[place] = await drive(place)
+        results[place] = await drive(place)
 
     # A serial call comes last, so those after it must not wait for it at a turnstile.
     for turnstile in turnstiles:
         for place, alone in enumerate(serial):
             if alone:
                 turnstile.leave(place)
-    await _together([asyncio.ensure_future(one(place)) for place, alone in enumerate(serial) if not alone])
+    parallel = [place for place, alone in enumerate(serial) if not alone]
+    if len(parallel) == 1:
+        await one(parallel[0])  # a call of a program comes alone: it runs in the task that it came in
+    else:
+        await _together([asyncio.ensure_future(one(place)) for place in parallel])
     for place, alone in enumerate(serial):
         if alone:
             results[place] = await drive(place)

@@ -123,6 +123,7 @@ class ActivityStream:
         self._replaying = False
         self._live = False
         self._begun: set[str] = set()
+        self._repeated: list[AnyTurnEvent] = []
         self._giving: asyncio.Task[Any] | None = None
         self._ended = False
 
@@ -134,6 +135,10 @@ class ActivityStream:
         """An effect begins, or its recorded outcome is here; until the first that begins all was shown before."""
         self._live = self._live or not replayed
         self._replaying = not self._live
+
+    def repeats(self, event: AnyTurnEvent) -> None:
+        """This very event, which is about to be emitted, was shown by an earlier run of the turn."""
+        self._repeated.append(event)
 
     async def emit(self, session_id: str, event: AnyTurnEvent, correlation_id: str | None = None) -> None:
         """Number an event and hand it on."""
@@ -154,12 +159,17 @@ class ActivityStream:
 
         Calls of a wave are told apart one by one, since recorded and new ones may be mixed: a new one has a beginning.
         """
+        if any(event is one for one in self._repeated):
+            self._repeated = [one for one in self._repeated if one is not event]
+            return True
         match event:
             case TurnEvent.ToolCallStarted(call_id=call_id):
                 self._begun.add(call_id)
                 return False
-            case TurnEvent.ToolCallCompleted(call_id=call_id):
+            case TurnEvent.ToolCallCompleted(call_id=call_id) | TurnEvent.ApprovalAnswered(call_id=call_id):
                 return call_id not in self._begun
+            case TurnEvent.ApprovalRequested(approval=approval):
+                return approval.call_id not in self._begun
             case _:
                 return self._replaying
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lash.runtime.errors import PluginError
+from lash.runtime.errors import PluginError, TurnSuspended
 from lash.runtime.providers.handle import ProviderHandle
-from lash.runtime.sansio.activity import AnyTurnEvent, TurnEvent
+from lash.runtime.sansio.activity import AnyTurnEvent, PendingApproval, TurnEvent
 from lash.runtime.sansio.effects import (
     AnyEffect,
     AnyResponse,
@@ -32,7 +32,7 @@ from lash.runtime.sansio.effects import (
 from lash.runtime.sansio.llm import Block, LlmCallError, LlmRequest, LlmResponse, LlmResult
 from lash.runtime.sansio.machine import TurnMachine
 from lash.runtime.sansio.messages import SessionEventRecord
-from lash.runtime.sansio.outcome import TurnIssue
+from lash.runtime.sansio.outcome import TurnIssue, TurnOutcome, TurnStop
 from lash.runtime.sansio.tools import CompletedToolCall, PendingToolCall, ToolOutput, ToolSpec
 from lash.runtime.sansio.values import JsonValue, from_json, to_json, whole_texts
 from lash.runtime.seams.attachments import AttachmentStore
@@ -49,6 +49,8 @@ from lash.runtime.tools.definition import ToolManifest
 from lash.runtime.tools.dispatch import ToolDispatcher, ToolRequest
 from lash.runtime.tools.hooks import CallFrame
 from lash.runtime.tools.provider import Path
+from lash.runtime.tools.stillness import Stillness
+from lash.runtime.tools.waiting import discard
 from lash.runtime.turn.activities import ActivityStream
 from lash.runtime.turn.effects import Work, carry_out
 from lash.runtime.turn.mode import ModeSession, StreamHook, StreamPiece
@@ -60,12 +62,19 @@ from lash.runtime.turn.turn_plugins import PluginsHeard, TurnPlugins
 
 _log = logging.getLogger("lash.turn")
 
+ANSWERED_POLL_S = 0.05
+"""How soon a turn that could not be put aside, since somebody has just answered, is looked at again."""
+
+Suspend = Callable[[Sequence[str]], Awaitable[tuple[PendingApproval, ...] | None]]
+"""Puts a turn aside that waits for these questions; gives all its open ones, or None where one was closed meanwhile."""
+
 
 class TurnDriver:
     """Drives one turn of one session to its outcome.
 
     `refresh` gives prompt, tools and the mode's view as they are now; `queued` the input that waits. `plugins` take
-    part where they may, `trace` is told what happens.
+    part where they may, `trace` is told what happens. With `suspend` the turn is put aside when it only waits for
+    people; without, it waits here.
     """
 
     def __init__(
@@ -91,6 +100,7 @@ class TurnDriver:
         queued: QueuedInputs,
         plugins: TurnPlugins,
         trace: TurnTrace,
+        suspend: Suspend | None = None,
     ) -> None:
         self._session_id = session_id
         self._turn_id = turn_id
@@ -112,13 +122,19 @@ class TurnDriver:
         self._queued = queued
         self._plugins = plugins
         self._trace = trace
+        self._suspend = suspend
+        self._suspended = False
         self._work: asyncio.Task[AnyResponse] | None = None
         self._failed_call: LlmCallError | None = None
         self.tool_calls: list[CompletedToolCall] = []
         self.ran_code = False
 
     async def run(self) -> None:
-        """Take the machine to its end. Raises what the effect host raises, and CancelledError where the task is."""
+        """Take the machine to its end.
+
+        Raises what the effect host raises, TurnSuspended where the turn was put aside, and CancelledError where the
+        task is cancelled.
+        """
         stopping = asyncio.create_task(self._token.wait())
         try:
             while (effect := self._machine.poll_effect()) is not None:
@@ -151,10 +167,10 @@ class TurnDriver:
     async def _answer(self, effect: AnyEffect, stopping: asyncio.Task[None]) -> None:
         """Do what an effect asks and tell the machine; when the turn is to stop meanwhile, stop."""
         if self._token.cancelled:
-            self._machine.cancel(self._token.reason)
+            self._cancel()
             return
         self._work = asyncio.create_task(self._perform(effect))
-        await asyncio.wait([self._work, stopping], return_when=asyncio.FIRST_COMPLETED)
+        await self._ended_or_stopped(self._work, stopping)
         if not self._work.done():
             # The token has reached tools, program and model call: they get a moment to end by themselves.
             if isinstance(effect, Effect.LlmCall):
@@ -166,9 +182,39 @@ class TurnDriver:
                 await self._abandon()
         if self._token.cancelled:
             self._take_what_ended()
-            self._machine.cancel(self._token.reason)
+            self._cancel()
             return
         self._machine.handle_response(self._work.result())
+
+    def _cancel(self) -> None:
+        """End the turn as somebody wished."""
+        wish = self._token
+        stop = TurnStop.Cancelled(wish.reason, request_id=wish.request_id, origin=wish.origin)
+        self._machine.finish_with_outcome(TurnOutcome.Stopped(stop))
+
+    async def _ended_or_stopped(self, work: asyncio.Task[AnyResponse], stopping: asyncio.Task[None]) -> None:
+        """Wait for the end of the work, or for the wish that it ends; TurnSuspended where it only waits for people."""
+        if self._suspend is None:
+            await asyncio.wait([work, stopping], return_when=asyncio.FIRST_COMPLETED)
+            return
+        stillness = self._dispatcher.stillness
+        while not work.done() and not stopping.done():
+            still = asyncio.ensure_future(stillness.until_still())
+            try:
+                await asyncio.wait([work, stopping, still], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                await discard(still)
+            if work.done() or stopping.done():
+                return
+            # An answer that comes from now on must not begin anything: it belongs to whoever drives the turn next.
+            stillness.hold()
+            approvals = await self._suspend(stillness.questions)
+            if approvals is not None and not stopping.done():
+                self._suspended = True
+                raise TurnSuspended(self._session_id, self._turn_id, approvals)
+            stillness.release()
+            if not stopping.done():
+                await self._clock.sleep(ANSWERED_POLL_S)
 
     def _grace_of(self, effect: AnyEffect) -> float:
         """How long work that is to stop is waited for; a batch of tools first gives up those that hear nothing."""
@@ -344,7 +390,8 @@ class TurnDriver:
 
         port = _ExecPort(self, effect.id)
         began = self._clock.monotonic()
-        result = await self._mode.exec_code(effect.code, row, port, emit, self._token, self._machine.events)
+        with self._dispatcher.stillness.program():
+            result = await self._mode.exec_code(effect.code, row, port, emit, self._token, self._machine.events)
         self._trace.step(self._mode.mode_id, effect.code, result)
         self.tool_calls.extend(port.calls)
         failed = result.message if isinstance(result, ExecFailure) else result.error
@@ -397,15 +444,23 @@ class TurnDriver:
         return None if found is None else found.manifest
 
     async def call_from_program(
-        self, effect_id: int, ordinal: int, name: str, args: dict[str, JsonValue], projections: Mapping[Path, Any]
+        self,
+        effect_id: int,
+        ordinal: int,
+        name: str,
+        args: dict[str, JsonValue],
+        projections: Mapping[Path, Any],
+        position: tuple[int, int] | None,
     ) -> CompletedToolCall:
         """A tool call of a program; its id says where in the turn it stands, so that a re-driven turn repeats it."""
-        pending = PendingToolCall(self._call_id(ordinal), name, args)
-        return await self._dispatcher.dispatch(ToolRequest(pending, projections=projections), self._frame(effect_id))
+        request = ToolRequest(PendingToolCall(self._call_id(ordinal), name, args), position, projections)
+        return await self._dispatcher.dispatch(request, self._frame(effect_id))
 
     async def given_up(self, ordinal: int, name: str, args: dict[str, JsonValue]) -> CompletedToolCall:
         """A call that its program does not wait for any more, shown as cancelled."""
         call_id, output = self._call_id(ordinal), ToolOutput.Cancelled()
+        if self._suspended:  # it goes on when the turn does
+            return CompletedToolCall(call_id, name, args, output)
         shown = [one.event for one in self._stream.activities]
         started = any(isinstance(event, TurnEvent.ToolCallStarted) and event.call_id == call_id for event in shown)
         if not started:
@@ -415,6 +470,11 @@ class TurnDriver:
 
     def _call_id(self, ordinal: int) -> str:
         return f"c:{self._turn_id}:{self._machine.mode_iteration}:{ordinal}"
+
+    @property
+    def stillness(self) -> Stillness:
+        """What of the turn runs and what waits."""
+        return self._dispatcher.stillness
 
     async def printed_image(self, image_id: str) -> PrintedImage | None:
         """What the attachment store knows of an image."""
@@ -443,9 +503,14 @@ class _ExecPort:
         return self._driver.tool(name)
 
     async def call(
-        self, ordinal: int, name: str, args: dict[str, JsonValue], projections: Mapping[Path, Any]
+        self,
+        ordinal: int,
+        name: str,
+        args: dict[str, JsonValue],
+        projections: Mapping[Path, Any],
+        position: tuple[int, int] | None,
     ) -> CompletedToolCall:
-        done = await self._driver.call_from_program(self._effect_id, ordinal, name, args, projections)
+        done = await self._driver.call_from_program(self._effect_id, ordinal, name, args, projections, position)
         self._done[ordinal] = done
         return done
 
@@ -456,6 +521,12 @@ class _ExecPort:
 
     async def image(self, image_id: str) -> PrintedImage | None:
         return await self._driver.printed_image(image_id)
+
+    def waits(self, requests: int | None) -> None:
+        self._driver.stillness.program_waits(requests)
+
+    def behind(self) -> contextlib.AbstractContextManager[None]:
+        return self._driver.stillness.behind()
 
 
 @dataclass(frozen=True, slots=True)

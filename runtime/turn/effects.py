@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from lash.runtime.sansio.values import JsonValue
 from lash.runtime.seams.effects import (
     AwaitEventKey,
+    CancelRequest,
     DurabilityTier,
     EffectController,
     EffectEnvelope,
@@ -16,6 +18,7 @@ from lash.runtime.seams.effects import (
     Resolution,
     WaitIdentity,
 )
+from lash.runtime.tools.cancel import CancelToken
 from lash.runtime.tools.hooks import EffectState
 
 Work = Callable[[], Awaitable[JsonValue]]
@@ -36,27 +39,62 @@ class _Local:
         return EffectOutcome(value, state_delta=self._state.delta(mark))
 
 
+ROUND_A_TURN = frozenset({"prepare_turn", "finalize_turn"})
+"""Effects that a turn has that is to stop, too."""
+
+
+class RecordedWish:
+    """A wish that the turn stops which was recorded before the turn was driven again.
+
+    It reaches the turn when all that is recorded has been gone through: what was done is in the history, and nothing
+    new begins.
+    """
+
+    def __init__(self, token: CancelToken, recorded_effects: int, wish: CancelRequest) -> None:
+        self._token = token
+        self._left = recorded_effects
+        self._wish = wish
+        if recorded_effects == 0:
+            self._deliver()
+
+    def heard(self, replayed: bool) -> None:
+        """Another recorded outcome is here, or an effect begins."""
+        self._left -= 1
+        if not replayed or self._left <= 0:
+            self._deliver()
+
+    def _deliver(self) -> None:
+        self._token.cancel(self._wish.reason, request_id=self._wish.request_id, origin=self._wish.origin)
+
+
 class _Announced:
     """An effect's work that says when it begins; what it shows of itself is new."""
 
-    def __init__(self, inner: LocalExecutor, heard: Callable[[bool], None]) -> None:
+    def __init__(self, inner: LocalExecutor, heard: Callable[[bool], None], wish: RecordedWish | None) -> None:
         self._inner = inner
         self._heard = heard
+        self._wish = wish
 
     async def run(self, envelope: EffectEnvelope) -> EffectOutcome:
         """Do the work."""
         if not envelope.composite:
             self._heard(False)
+            if self._wish is not None and envelope.invocation.kind not in ROUND_A_TURN:
+                self._wish.heard(False)
+                raise asyncio.CancelledError
         return await self._inner.run(envelope)
 
 
 class Watched:
     """An effect controller that tells how each outcome comes about; implements `EffectController`."""
 
-    def __init__(self, inner: EffectController, heard: Callable[[bool], None]) -> None:
+    def __init__(
+        self, inner: EffectController, heard: Callable[[bool], None], wish: RecordedWish | None = None
+    ) -> None:
         """`heard` is told True of each recorded outcome, and False when an effect is run, before it is."""
         self._inner = inner
         self._heard = heard
+        self._wish = wish
 
     @property
     def scope(self) -> ExecutionScope:
@@ -70,9 +108,11 @@ class Watched:
 
     async def execute(self, envelope: EffectEnvelope, local: LocalExecutor) -> EffectOutcome:
         """See `EffectController`."""
-        outcome = await self._inner.execute(envelope, _Announced(local, self._heard))
+        outcome = await self._inner.execute(envelope, _Announced(local, self._heard, self._wish))
         if outcome.replayed:
             self._heard(True)
+            if self._wish is not None:
+                self._wish.heard(True)
         return outcome
 
     async def await_event_key(self, wait: WaitIdentity) -> AwaitEventKey:
@@ -82,6 +122,10 @@ class Watched:
     async def await_event(self, key: AwaitEventKey, *, deadline_ms: int | None = None) -> Resolution:
         """See `EffectController`."""
         return await self._inner.await_event(key, deadline_ms=deadline_ms)
+
+    async def peek_event(self, key: AwaitEventKey) -> Resolution | None:
+        """See `EffectController`."""
+        return await self._inner.peek_event(key)
 
     async def resolve_event(self, key: AwaitEventKey, value: JsonValue) -> bool:
         """See `EffectController`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -98,17 +99,30 @@ class ExecPort(Protocol):
         ...
 
     async def call(
-        self, ordinal: int, name: str, args: dict[str, JsonValue], projections: Mapping[Path, Any]
+        self,
+        ordinal: int,
+        name: str,
+        args: dict[str, JsonValue],
+        projections: Mapping[Path, Any],
+        position: tuple[int, int] | None,
     ) -> CompletedToolCall:
         """Run a tool to its end; `ordinal` counts the program's calls.
 
         `projections` are the projected values that the tool is given as they are, by their path in the arguments,
-        where `args` holds null.
+        where `args` holds null. `position` is the line and column of the call, where that is known.
         """
         ...
 
     async def give_up(self, ordinal: int, name: str, args: dict[str, JsonValue]) -> CompletedToolCall:
         """A call that was broken off because the program is over, as cancelled."""
+        ...
+
+    def waits(self, requests: int | None) -> None:
+        """The program goes no further until one of so many requests is answered; None: it goes on."""
+        ...
+
+    def behind(self) -> AbstractContextManager[None]:
+        """Inside, a call is held back until others are over."""
         ...
 
     async def image(self, image_id: str) -> PrintedImage | None:

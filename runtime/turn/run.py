@@ -31,8 +31,8 @@ from lash.runtime.tools.cancel import CancelToken
 from lash.runtime.tools.dispatch import ToolDispatcher
 from lash.runtime.tools.surface import ToolSurface
 from lash.runtime.turn.activities import ActivityStream
-from lash.runtime.turn.driver import TurnDriver
-from lash.runtime.turn.effects import Watched, carry_out
+from lash.runtime.turn.driver import Suspend, TurnDriver
+from lash.runtime.turn.effects import RecordedWish, Watched, carry_out
 from lash.runtime.turn.inputs import SessionAttachments, user_message
 from lash.runtime.turn.lane import HeldLease
 from lash.runtime.turn.mode import SurfaceInput, TurnSetup
@@ -54,8 +54,8 @@ FINALIZE_EFFECT = "end"
 class TurnFrame:
     """What one turn runs in.
 
-    `before` is what the session has, `offset` the number of its next mode iteration. `again` says that the turn is
-    committed already and only its answer is wanted.
+    `before` is what the session has. `again` says that the turn is committed already and only its answer is wanted.
+    `suspend` puts it aside when it only waits for people. `wish` is one that it stops, from before it was driven again.
     """
 
     request: TurnRequest
@@ -68,6 +68,8 @@ class TurnFrame:
     trace: TurnTrace
     before: Sequence[SessionEventRecord]
     again: bool = False
+    suspend: Suspend | None = None
+    wish: RecordedWish | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ class TurnRun:
         parts, frame, services = self._parts, self._frame, self._parts.services
         request, setup, trace, stream, images = frame.request, frame.setup, frame.trace, frame.stream, frame.images
         plugins = TurnPlugins(parts.plugins, request.turn_id, setup.turn_index, request.plugin_inputs, services.clock)
+        plugins.list_tools()
         policy = plugins.policy(request.policy)
         request = replace(request, policy=policy)
         before, offset = frame.before, next_iteration(frame.before)
@@ -142,7 +145,7 @@ class TurnRun:
 
         scope = ExecutionScope("turn", session_id=parts.session_id, turn_id=request.turn_id)
         async with _controller(services.effects, request.effects, scope) as carrier:
-            controller = Watched(carrier, lambda replayed: stream.after_effect(replayed=replayed))
+            controller = Watched(carrier, lambda replayed: stream.after_effect(replayed=replayed), frame.wish)
             start = await self._prepare(controller, queued, plugins, request, begin, offset)
             heard, prepared = start.heard, start.prepared
             if request.queued_only and not heard.input_ids:
@@ -217,6 +220,7 @@ class TurnRun:
                 hooks=plugins.tools if plugins.tools.has_any else None,
                 state=plugins.state,
                 observer=trace.tools,
+                repeats=stream.repeats,
             )
             driver = TurnDriver(
                 session_id=parts.session_id,
@@ -239,6 +243,7 @@ class TurnRun:
                 queued=queued,
                 plugins=plugins,
                 trace=trace,
+                suspend=frame.suspend,
             )
             self.driving = True
             await driver.run()

@@ -6,12 +6,11 @@ that raises, or whose process dies, leaves graph, variables and ledger as the la
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from lash.runtime.errors import (
     HeadRevisionConflict,
@@ -21,13 +20,14 @@ from lash.runtime.errors import (
     SessionError,
     StoreCommitFailed,
     TurnError,
+    TurnSuspended,
 )
 from lash.runtime.plugins.contract import SessionConfigChanged, SessionRestored, TurnCommitted, TurnPersisted
 from lash.runtime.sansio.messages import SessionEvent, SessionEventRecord
 from lash.runtime.sansio.outcome import AnyTurnStop, TurnIssue, TurnOutcome, TurnStop, ended_as
 from lash.runtime.sansio.usage import TokenLedgerEntry, TokenUsage
 from lash.runtime.sansio.values import JsonValue
-from lash.runtime.seams.effects import ExecutionScope, TurnJournal, UnfinishedTurn
+from lash.runtime.seams.effects import CancelRequest, ExecutionScope, TurnJournal, UnfinishedTurn
 from lash.runtime.seams.persistence import (
     BlobRef,
     Boundary,
@@ -50,6 +50,7 @@ from lash.runtime.session.graph import SessionGraph
 from lash.runtime.session.view import SessionReadView
 from lash.runtime.tools.cancel import CancelToken
 from lash.runtime.turn.activities import ActivityStream
+from lash.runtime.turn.effects import RecordedWish
 from lash.runtime.turn.handoff import store_successor
 from lash.runtime.turn.inputs import (
     InvalidInput,
@@ -59,6 +60,7 @@ from lash.runtime.turn.inputs import (
     refuse_blank,
     with_stored_images,
 )
+from lash.runtime.turn.journalled import JournalledTurn, ways_out
 from lash.runtime.turn.lane import SessionLane, to_its_end
 from lash.runtime.turn.mode import TurnSetup
 from lash.runtime.turn.result import AssistantOutput, Execution, TurnResult
@@ -178,6 +180,16 @@ class OpenSession:
         """A node of the session on any branch, read where it is not loaded; None where there is none."""
         return await historic_node(self._store, self._graph, node_id)
 
+    def cancel_turn(self, turn_id: str, wish: CancelRequest) -> Literal["accepted", "already_requested"] | None:
+        """Ask a turn to stop; what came of it, None where another one runs, or none."""
+        if self._running is None or self._running[0] != turn_id:
+            return None
+        token = self._running[1]
+        if token.cancelled:
+            return "already_requested"
+        token.cancel(wish.reason, request_id=wish.request_id, origin=wish.origin)
+        return "accepted"
+
     def cancel_running(self, reason: str | None) -> bool:
         """Ask the running turn to stop; whether there is one."""
         if self._running is None:
@@ -284,7 +296,8 @@ class OpenSession:
 
         Raises SessionBusyError while another turn holds the session, TurnError for options that the mode refuses and
         where a plugin's hook before or after the turn fails, PluginError where the state of one cannot be had,
-        StoreCommitFailed, what the effect host raises, and CancelledError; then nothing has been committed.
+        StoreCommitFailed, what the effect host raises, and CancelledError; then nothing has been committed. Raises
+        TurnSuspended where the turn waits for people and is not to wait for them here.
         """
         until = self._services.clock.monotonic() + request.wait_if_busy
         async with self._lane.hold(until) as held:
@@ -293,9 +306,9 @@ class OpenSession:
             self._running = request.turn_id, token
             self._stream = stream
             run: TurnRun | None = None
-            scope = ExecutionScope("turn", session_id=self.session_id, turn_id=request.turn_id)
+            wish: RecordedWish | None = None
             effects = self._services.effects
-            journal = effects if isinstance(effects, TurnJournal) and request.effects is None else None
+            journal = JournalledTurn(effects, self.session_id, request, self._services.clock)
             images = SessionAttachments(self._services.attachments, self._store, request.turn_id)
             tracer = self._tracer.child(
                 turn_id=request.trace_turn_id or request.turn_id,
@@ -311,34 +324,48 @@ class OpenSession:
                 if before is not None:
                     await self._go_back(before)
                     setup = replace(setup, turn_index=self.turn_index + 1)
-                elif journal is not None:
-                    await self._note(journal, scope, request, trace)
+                elif journal.is_kept:
+                    unfinished = await self._check_finished(request.turn_id)
+                    wish = await journal.begin(request.input, unfinished, self._revision, trace, token)
                 events = self._graph.active_events()
                 frame = TurnFrame(
-                    request, setup, termination, stream, token, held, images, trace, events, again=before is not None
+                    request,
+                    setup,
+                    termination,
+                    stream,
+                    token,
+                    held,
+                    images,
+                    trace,
+                    events,
+                    again=before is not None,
+                    suspend=journal.suspend(),
+                    wish=wish,
                 )
                 run = TurnRun(self._parts, frame)
-                result = await self._settle(frame, await run.run())
+                async with journal.heeding(token):
+                    end = await run.run()
+                result = await self._settle(frame, end)
                 if before is not None:
                     await self.load()
-                if journal is not None:
-                    await asyncio.shield(journal.seal_turn(scope))
+                await journal.seal()
                 if result is not None and result.revision is not None:
                     await self._tell(result)
                 return result
             except InvalidInput as error:
-                if journal is not None:
-                    await asyncio.shield(journal.seal_turn(scope))
+                await journal.give_up()
                 issue = TurnIssue("input", "invalid_input", error.message)
                 refused = self._refused(request, TurnStop.InvalidInput(error.message), issue)
                 trace.started((), "host")
                 trace.ended(refused.outcome)
                 return refused
             except BaseException as error:
-                trace.failed(error)
-                if journal is not None and not (run and run.driving) and isinstance(error, TurnError | PluginError):
-                    # It has not begun, so there is nothing that could be resumed.
-                    await asyncio.shield(journal.seal_turn(scope))
+                if isinstance(error, TurnSuspended):
+                    trace.suspended(tuple(one.approval_id for one in error.approvals))
+                else:
+                    trace.failed(error)
+                if not (run and run.driving) and isinstance(error, TurnError | PluginError):
+                    await journal.give_up()
                 # The mode's state may have moved on; the next use begins from the store.
                 self._stale = True
                 raise
@@ -437,9 +464,10 @@ class OpenSession:
         effects = self._services.effects
         if not isinstance(effects, TurnJournal):
             return None
-        if self._stale:
-            await self.load()
         found = await effects.unfinished_turn(self.session_id)
+        if found is not None and self._running is None:
+            # Looked up after it was found: a turn that began behind what this handle knows has not been passed over.
+            await self._catch_up()
         if found is None or found.head_revision == self._revision or await self._is_committed(found.turn_id):
             return found
         await effects.seal_turn(ExecutionScope("turn", session_id=self.session_id, turn_id=found.turn_id))
@@ -447,13 +475,6 @@ class OpenSession:
 
     async def _is_committed(self, turn_id: str) -> bool:
         return await is_committed(self._store, self._graph, turn_id)
-
-    async def _note(self, journal: TurnJournal, scope: ExecutionScope, request: TurnRequest, trace: TurnTrace) -> None:
-        """Note in the journal that this turn runs; SessionBusyError while another one is unfinished."""
-        unfinished = await self._check_finished(request.turn_id)
-        if unfinished is not None:
-            trace.resumed(unfinished.recorded_effects)
-        await journal.begin_turn(scope, self._revision, input_json(request.input), request.recorded)
 
     async def _check_finished(self, turn_id: str | None = None) -> UnfinishedTurn | None:
         """The unfinished turn `turn_id`, if it is that; SessionBusyError where another one is unfinished.
@@ -467,11 +488,7 @@ class OpenSession:
             await effects.seal_turn(ExecutionScope("turn", session_id=self.session_id, turn_id=unfinished.turn_id))
             return None
         if unfinished is not None and unfinished.turn_id != turn_id:
-            raise SessionBusyError(
-                "turn_suspended",
-                f"turn {unfinished.turn_id!r} of session {self.session_id!r} was interrupted: "
-                "resume it with session.resume_turn() first",
-            )
+            raise SessionBusyError("turn_suspended", ways_out(self.session_id, unfinished))
         return unfinished
 
     # --- commits -----------------------------------------------------------------------------------
@@ -497,7 +514,7 @@ class OpenSession:
         execution_state = state if state is not None else self._blobs.get("execution_state")
         if successor is not None:
             await self._store_successor(successor, config)
-        digest = commit_hash(
+        digest = await commit_hash(
             config=config,
             events=events,
             turn_state=turn_state,

@@ -76,7 +76,8 @@ class TurnRequest:
 
     `layers` are the turn's own prompt layers, `plugin_inputs` what plugins are given by their ids; `approve` and
     `effects` stand for the session's. For `wait_if_busy` seconds the turn waits for another one to end. `trace_turn_id`
-    is its id in the trace. `queued_only` says that it takes what is queued, and does nothing where nothing is.
+    is its id in the trace. With `park` it is put aside when it only waits for people. `queued_only` says that it takes
+    what is queued, and does nothing where nothing is.
     """
 
     turn_id: str
@@ -88,6 +89,7 @@ class TurnRequest:
     effects: EffectController | None = None
     wait_if_busy: float = 0.0
     trace_turn_id: str | None = None
+    park: bool = False
     queued_only: bool = False
     handed_on: bool = False
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Final
 
 from lash.runtime.errors import LashError
@@ -117,6 +116,11 @@ class TurnTrace:
         duration = self._duration_ms()
         self._tracer.write(lambda: TraceEvent.TurnCompleted("failed", code, duration))
 
+    def suspended(self, approval_ids: tuple[str, ...]) -> None:
+        """The turn is put aside until these are answered."""
+        self._open = False
+        self._tracer.write(lambda: TraceEvent.TurnSuspended(approval_ids))
+
     def _duration_ms(self) -> int:
         return round((self._tracer.clock.monotonic() - self._begun) * 1000)
 
@@ -189,9 +193,9 @@ class TurnTrace:
             case TurnEvent.ChildUsage(source=source, model=model, usage=usage, cumulative=cumulative):
                 self._used(source, model, usage, cumulative)
             case TurnEvent.ApprovalRequested():
-                self._tools.asked(activity.event)
+                self._tools.asked(activity.event, replayed=activity.replayed)
             case TurnEvent.ApprovalAnswered():
-                self._tools.answered(activity.event)
+                self._tools.answered(activity.event, replayed=activity.replayed)
             case _:
                 return
 
@@ -206,22 +210,14 @@ class TurnTrace:
 
 
 class _ToolTrace:
-    """Tool calls and approvals; a `lash.runtime.tools.hooks.ToolObserver`.
-
-    Whether an answer is a repetition shows only later: by whether its call then begins or is replayed. Until then it is
-    held back.
-    """
+    """Tool calls and approvals; a `lash.runtime.tools.hooks.ToolObserver`."""
 
     def __init__(self, turn: TurnTrace) -> None:
         self._turn = turn
-        self._running: set[str] = set()
         self._asked_ms: dict[str, int] = {}
-        self._held: dict[str, list[TraceEvent.ApprovalAnswered]] = {}
 
     def started(self, frame: CallFrame, call_id: str, name: str, args: JsonValue, parent_call_id: str | None) -> None:
         """A call begins."""
-        self._release(call_id, replayed=False)
-        self._running.add(call_id)
         self._turn.here.write(lambda: TraceEvent.ToolCallStarted(call_id, name, args, parent_call_id))
 
     def raised(self, call_id: str, name: str, error: BaseException) -> None:
@@ -246,8 +242,6 @@ class _ToolTrace:
         replayed: bool,
     ) -> None:
         """A call is over."""
-        self._release(call_id, replayed=replayed)
-        self._running.discard(call_id)
         self._turn.carried_out(replayed=replayed)
         self._turn.here.write(
             lambda: TraceEvent.ToolCallCompleted(
@@ -255,10 +249,9 @@ class _ToolTrace:
             )
         )
 
-    def asked(self, event: TurnEvent.ApprovalRequested) -> None:
-        """A person is asked; again, where the call was not begun here."""
+    def asked(self, event: TurnEvent.ApprovalRequested, *, replayed: bool) -> None:
+        """A person is asked."""
         pending = event.approval
-        replayed = pending.call_id not in self._running or None
         self._asked_ms[pending.approval_id] = pending.requested_ms
         self._turn.here.write(
             lambda: TraceEvent.ApprovalRequested(
@@ -269,32 +262,22 @@ class _ToolTrace:
                 pending.reason,
                 pending.round,
                 pending.expires_ms,
-                replayed,
+                replayed or None,
             )
         )
 
-    def answered(self, event: TurnEvent.ApprovalAnswered) -> None:
+    def answered(self, event: TurnEvent.ApprovalAnswered, *, replayed: bool) -> None:
         """The person has answered, or will not."""
-        tracer = self._turn.here
-        asked = self._asked_ms.get(event.approval_id)
-        answered = TraceEvent.ApprovalAnswered(
-            event.approval_id,
-            event.call_id,
-            event.answer,
-            event.reason,
-            event.args,
-            event.answered_by,
-            None if asked is None else tracer.clock.now_ms() - asked,
+        asked, now = self._asked_ms.get(event.approval_id), self._turn.here.clock.now_ms()
+        self._turn.here.write(
+            lambda: TraceEvent.ApprovalAnswered(
+                event.approval_id,
+                event.call_id,
+                event.answer,
+                event.reason,
+                event.args,
+                event.answered_by,
+                None if asked is None or replayed else now - asked,
+                replayed or None,
+            )
         )
-        if event.call_id in self._running or event.answer == "withdrawn":
-            tracer.write(lambda: answered)
-        else:
-            self._held.setdefault(event.call_id, []).append(answered)
-
-    def _release(self, call_id: str, *, replayed: bool) -> None:
-        self._write_all(self._held.pop(call_id, ()), replayed=replayed)
-
-    def _write_all(self, held: Iterable[TraceEvent.ApprovalAnswered], *, replayed: bool) -> None:
-        for answered in held:
-            event = replace(answered, replayed=replayed or None, waited_ms=None if replayed else answered.waited_ms)
-            self._turn.here.write(lambda event=event: event)

@@ -71,6 +71,12 @@ class WatchedJournal(WatchedHost):
     def __init__(self, journal: JournalEffectHost, at: At) -> None:
         super().__init__(journal, at)
         self.journal = journal
+        self.suspend_turn = journal.suspend_turn
+        self.request_cancel = journal.request_cancel
+        self.cancel_requested = journal.cancel_requested
+        self.forget_session = journal.forget_session
+        self.pending_approvals = journal.pending_approvals
+        self.answer_approval = journal.answer_approval
 
     async def begin_turn(
         self, scope: ExecutionScope, head_revision: int | None, given: JsonValue, options: JsonValue
@@ -95,6 +101,7 @@ class _Watched:
         self.scope = inner.scope
         self.await_event_key = inner.await_event_key
         self.await_event = inner.await_event
+        self.peek_event = inner.peek_event
         self.resolve_event = inner.resolve_event
 
     async def execute(self, envelope: EffectEnvelope, local: LocalExecutor) -> EffectOutcome:

@@ -174,6 +174,7 @@ class Dying:
         self._when = when
         self.scope, self.durability = inner.scope, inner.durability
         self.await_event_key, self.await_event = inner.await_event_key, inner.await_event
+        self.peek_event = inner.peek_event
         self.resolve_event = inner.resolve_event
 
     async def execute(self, envelope: EffectEnvelope, local: LocalExecutor) -> EffectOutcome:

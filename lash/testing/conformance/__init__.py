@@ -26,6 +26,8 @@ the middle of a commit, hence a function that can be pickled. `instruments` is w
 rows, damages files, fills the disk; `lash.testing.conformance.sqlite` has that of the SQLite store. Cases that need
 what is not given are reported as skipped, with the reason.
 
+What a durable effect host with questions to people has to do is in `lash.testing.conformance.questions`.
+
 `python -m lash.testing.conformance [--scale long]` runs the suite against the stores of lash. `scale="long"` has more
 rounds, and the cases that take minutes.
 """

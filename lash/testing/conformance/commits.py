@@ -161,19 +161,18 @@ async def repeated_turn_with_other_contents(world: World) -> None:
 async def commit_hashes(world: World) -> None:
     """The hash of a turn does not depend on ids and times, and does on every text."""
 
-    def digest(ids: str, *, text: str = "hello", value: str = "v", state: str = "s", queued: str = "in:1") -> str:
+    async def digest(ids: str, *, text: str = "hello", value: str = "v", state: str = "s", queued: str = "in:1") -> str:
         message = Message(f"m:{ids}", "user", (Part(f"p:{ids}", "text", text),))
         record = ToolCallRecord("c1", "find", {"id": value}, ToolOutput.Success({"found": True}), len(ids))
         events: tuple[SessionEventRecord, ...] = (SessionEvent.Conversation(message), SessionEvent.Tool("k", record))
         claim = InputClaim(PendingInput(PendingInputDraft(queued, "next_turn", "body"), "accepted"), len(ids))
-        return commit_hash(
+        return await commit_hash(
             config=CONFIG, events=events, turn_state={"s": state}, usage=(usage_of(1),), completed_inputs=(claim,)
         )
 
-    assert digest("1") == digest("another")
-    different = {digest("1"), digest("1", text="hallo"), digest("1", state="t"), digest("1", queued="in:2")}
-    assert len(different) == 4
-    assert digest("1") != digest("1", value="w")
+    assert await digest("1") == await digest("another")
+    others = [digest("1", text="hallo"), digest("1", state="t"), digest("1", queued="in:2"), digest("1", value="w")]
+    assert len({await digest("1"), *[await other for other in others]}) == 5
 
 
 @case(11)

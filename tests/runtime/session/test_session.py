@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import json
 from dataclasses import replace
 
 import pytest
@@ -137,35 +140,104 @@ def test_the_projection_has_each_message_and_call_once_and_no_transient_ones() -
     assert view.token_usage.total() == 20
 
 
-def hashed(
+async def hashed(
     events: list[SessionEventRecord],
     config: PersistedSessionConfig = CONFIG,
     usage: tuple[TokenLedgerEntry, ...] = (),
     successor: str | None = None,
 ) -> str:
-    return commit_hash(config=config, events=events, turn_state={}, usage=usage, successor_session_id=successor)
+    return await commit_hash(config=config, events=events, turn_state={}, usage=usage, successor_session_id=successor)
 
 
-def test_the_hash_of_a_commit_leaves_out_what_a_re_driven_turn_makes_anew() -> None:
+async def test_the_hash_of_a_commit_leaves_out_what_a_re_driven_turn_makes_anew() -> None:
     event = called("c1")
     slower = SessionEvent.Tool("c1", replace(event.record, duration_ms=9_999))
     step = SessionEvent.Mode("rlm", {"kind": "trajectory", "duration_ms": 3, "code": "x"})
     later = SessionEvent.Mode("rlm", {"kind": "trajectory", "duration_ms": 4, "code": "x"})
-    one = hashed([said("a", number="m1"), event, step])
-    assert one == hashed([said("a", number="m7"), slower, later])
-    assert one != hashed([said("b", number="m1"), event, step])
-    assert one != hashed([said("a"), called("c1", "other"), step])
-    assert one != hashed([said("a"), event, step], config=replace(CONFIG, model="other"))
-    assert one != hashed([said("a"), event, step], successor="h")
-    assert one != hashed([said("a"), event, step], usage=(TokenLedgerEntry("turn", "m", TokenUsage(1)),))
+    one = await hashed([said("a", number="m1"), event, step])
+    assert one == await hashed([said("a", number="m7"), slower, later])
+    assert one != await hashed([said("b", number="m1"), event, step])
+    assert one != await hashed([said("a"), called("c1", "other"), step])
+    assert one != await hashed([said("a"), event, step], config=replace(CONFIG, model="other"))
+    assert one != await hashed([said("a"), event, step], successor="h")
+    assert one != await hashed([said("a"), event, step], usage=(TokenLedgerEntry("turn", "m", TokenUsage(1)),))
 
 
-def test_the_hash_of_a_commit_covers_arguments_whatever_their_names() -> None:
+async def test_the_hash_of_a_commit_covers_arguments_whatever_their_names() -> None:
     def call(args: JsonValue) -> SessionEventRecord:
         return SessionEvent.Tool("c", ToolCallRecord("c", "t", args, ToolOutput.Success({"id": 1})))
 
-    hashes = {hashed([call({name: value})]) for name in ("id", "duration_ms", "timestamp_ms") for value in (1, 2)}
+    hashes = {await hashed([call({name: value})]) for name in ("id", "duration_ms", "timestamp_ms") for value in (1, 2)}
     assert len(hashes) == 6
+
+
+async def test_the_hash_of_a_commit_is_that_of_its_canonical_json() -> None:
+    plugin = SessionEvent.Plugin("p", {"z": "é", "a": [1.5, None]})
+    message: dict[str, JsonValue] = {
+        "type": "conversation",
+        "message": {
+            "id": "",
+            "role": "user",
+            "origin": None,
+            "parts": [
+                {
+                    "id": "",
+                    "kind": "text",
+                    "text": "ü",
+                    "attachment": None,
+                    "tool_call_id": None,
+                    "tool_name": None,
+                    "is_error": False,
+                    "response_meta": None,
+                    "tool_replay": None,
+                    "reasoning_replay": None,
+                    "prune": {"type": "intact"},
+                }
+            ],
+        },
+    }
+    config: dict[str, JsonValue] = {
+        "mode": "rlm",
+        "provider": None,
+        "model": "m",
+        "model_variant": None,
+        "max_context_tokens": None,
+        "max_turns": None,
+        "max_turns_set": False,
+        "extras": {},
+    }
+    whole: dict[str, JsonValue] = {
+        "config": config,
+        "events": [message, {"type": "plugin", "plugin_type": "p", "body": {"z": "é", "a": [1.5, None]}}],
+        "inputs": [],
+        "successor": "s2",
+        "turn_state": {},
+        "usage": [],
+    }
+    text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert await hashed([said("ü"), plugin], successor="s2") == hashlib.sha256(text.encode()).hexdigest()
+
+
+async def test_a_hashed_event_stays_as_it_was() -> None:
+    step = SessionEvent.Mode("rlm", {"kind": "trajectory", "duration_ms": 3})
+    call, message = called("c1"), said("a")
+    await hashed([step, call, message])
+    assert (step.payload["duration_ms"], call.record.duration_ms, message.message.id) == (3, 7, "m1")
+
+
+async def test_the_hash_of_a_large_commit_leaves_the_loop_to_others_in_between() -> None:
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    running = asyncio.create_task(other())
+    await hashed([said("x" * 100_000, number=f"m{n}") for n in range(10)])
+    running.cancel()
+    assert turns >= 10
 
 
 def with_calls(*calls: str) -> SessionEvent.Conversation:

@@ -12,15 +12,14 @@ import pytest
 from lash.host.effects.journal import JournalEffectHost
 from lash.runtime.sansio.activity import PendingApproval, TurnEvent
 from lash.runtime.sansio.tools import ToolOutput
-from lash.runtime.sansio.values import to_json
-from lash.runtime.seams.effects import EffectEnvelope, EffectOutcome, LocalExecutor, WaitIdentity
-from lash.runtime.tools.approvals import ApprovalDesk, Approve, Deny, Edit, RecordedAnswer, approval_id
+from lash.runtime.seams.effects import EffectEnvelope, EffectOutcome, LocalExecutor
+from lash.runtime.tools.approvals import ApprovalDesk, Approve, Deny, Edit, approval_id
 from lash.runtime.tools.attempts import ToolLimits
 from lash.runtime.tools.context import ToolContext
 from lash.runtime.tools.decorator import Tool, tool
 from lash.runtime.tools.definition import ApprovalCheck
 from lash.testing.clock import FakeClock, SequentialIds, settle
-from tests.runtime.tools.support import SCOPE, Bench, bench, failure, value
+from tests.runtime.tools.support import Bench, bench, failure, value
 
 
 class Till:
@@ -265,9 +264,9 @@ class Interrupted:
         return getattr(self._inner, name)
 
     async def execute(self, envelope: EffectEnvelope, local: LocalExecutor) -> EffectOutcome:
-        self.commands.append((envelope.invocation.kind, envelope.invocation.suffix, envelope.command.get("repeatable")))
+        self.commands.append((envelope.invocation.kind, envelope.invocation.suffix, envelope.repeatable))
         if envelope.invocation.kind == "tool_call" and envelope.invocation.suffix == ("c1",):
-            return EffectOutcome({"interrupted": True}, replayed=True)
+            return EffectOutcome(None, interrupted=True, replayed=True)
         return await self._inner.execute(envelope, local)
 
 
@@ -281,11 +280,27 @@ async def test_a_run_that_may_have_happened_is_asked_about_again() -> None:
         assert "may already have happened" in (till.asked[1].reason or "")
         assert till.asked[0].approval_id != till.asked[1].approval_id
         assert host.commands == [
-            ("tool_ask", ("c1", "ask"), None),
+            ("tool_ask", ("c1", "ask"), True),
             ("tool_call", ("c1",), False),
-            ("tool_ask", ("c1", "ask", "2"), None),
+            ("tool_ask", ("c1", "ask", "2"), True),
             ("tool_call", ("c1", "2"), False),
         ]
+
+
+async def test_a_round_after_an_edit_shows_the_edited_arguments_and_the_model_hears_of_them() -> None:
+    answers_in_turn = [Edit({"amount": 3}), Approve()]
+
+    async def ask(approval: PendingApproval) -> Any:
+        shown.append(approval.args)
+        return answers_in_turn.pop(0)
+
+    shown: list[Any] = []
+    till = Till()
+    async with bench([till.tool], desk=ApprovalDesk(ask)) as on:
+        on.dispatcher.controller = Interrupted(on.dispatcher.controller)  # type: ignore[assignment]
+        called = await on.call("pay", {"amount": 5})
+        assert shown == [{"amount": 5}, {"amount": 3}]
+        assert called.model_return == "paid 3\narguments were edited by the user"
 
 
 async def test_a_tool_that_changes_nothing_may_be_run_again_silently() -> None:
@@ -303,11 +318,11 @@ async def test_a_durable_host_needs_no_callback_and_repeats_neither_question_nor
     try:
         till = Till(needs=lambda args, ctx: "money")  # pyright: ignore[reportUnknownLambdaType]
         async with bench([till.tool], host=host, clock=clock) as on:
-            key = await on.dispatcher.controller.await_event_key(
-                WaitIdentity(SCOPE, approval_id("s:t:0:0:tool_call:1:c1", 1))
-            )
-            await on.dispatcher.controller.resolve_event(key, to_json(RecordedAnswer(Approve(), by="ann")))
-            assert value(await on.call("pay", {"amount": 5})) == "paid 5"
+            calling = asyncio.create_task(on.call("pay", {"amount": 5}))
+            while not (asked := await host.pending_approvals("s")):
+                await settle()
+            await host.answer_approval(asked[0].approval_id, Approve(), by="ann")
+            assert value(await calling) == "paid 5"
             (answered,) = [event for event, _ in on.shown if isinstance(event, TurnEvent.ApprovalAnswered)]
             assert answered.answered_by == "ann"
         async with bench([till.tool], host=host, clock=clock) as on:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from lash.runtime.tools.schedule import Pace
+import pytest
+
+from lash.runtime.tools.schedule import Pace, run_batch
 from lash.testing.clock import settle
 
 
@@ -44,3 +46,31 @@ async def test_one_that_gives_up_waiting_takes_nobodys_place() -> None:
     assert begun == [0, 3]
     await settle()
     await asyncio.wait_for(pace.step(), 1)
+
+
+async def test_a_call_that_comes_alone_runs_in_the_task_that_it_came_in() -> None:
+    async def drive(place: int) -> asyncio.Task[object] | None:
+        return asyncio.current_task()
+
+    assert await run_batch(drive, [False], (), Pace()) == (asyncio.current_task(),)
+    two = await run_batch(drive, [False, False], (), Pace())
+    assert len({*two, asyncio.current_task()}) == 3
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+async def test_a_batch_that_is_cancelled_has_its_calls_cancelled_before_it_ends(calls: int) -> None:
+    ended: list[int] = []
+
+    async def drive(place: int) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append(place)
+
+    running = asyncio.create_task(run_batch(drive, [False] * calls, (), Pace()))
+    await settle()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert sorted(ended) == list(range(calls))
