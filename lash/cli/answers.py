@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from lash import LashError, TurnActivity, TurnFinish, TurnOutcome, TurnResult
+from lash import LashError, TurnActivity, TurnFinish, TurnOutcome, TurnResult, TurnSuspended
 from lash.cli.options import Output
 from lash.cli.screen import clean
 from lash.runtime.remote import RemoteTurnActivity, RemoteTurnResult
@@ -46,6 +46,15 @@ class Answers:
             answer = answer_text(result.outcome.finish)
             if not shown or shown.strip() != answer:
                 self._line(clean(answer) if self.is_terminal else answer)
+
+    def suspended(self, error: TurnSuspended, *, session_id: str, session_name: str | None) -> None:
+        """Write that a turn waits for approvals, for those who read JSON."""
+        if self._form != "text":
+            metadata: dict[str, JsonValue] = {"session_id": session_id, "turn_id": error.turn_id}
+            if session_name is not None:
+                metadata["session_name"] = session_name
+            waiting = RemoteTurnResult(status="suspended", pending=error.approvals, metadata=metadata)
+            self._line(waiting.model_dump_json())
 
     def failed(self, error: LashError) -> None:
         """Write that a turn could not be recorded, for those who read JSON."""

@@ -22,11 +22,15 @@ from lash.durability import JournalEffectHost
 from lash.host.system import SystemClock
 from lash.persistence import RuntimePersistence, SessionMeta, SessionRelation
 from lash.runtime.sansio.values import JsonValue
+from lash.runtime.seams.effects import UnfinishedTurn
 from lash.runtime.seams.persistence import PersistedSessionRead, SessionStoreCreateRequest
 
 KEY: Final = "lash_cli"
 
 SHORTEST_PREFIX: Final = 4
+
+MOST_STOPS: Final = 64
+"""Turns of a session of which it is noted what stopped them, the latest."""
 LAST: Final = "last"
 
 
@@ -62,6 +66,30 @@ class Known:
         """How many turns it has."""
         turns = self._own().get("turns")
         return turns if isinstance(turns, int) else self.meta.user_message_count
+
+    @property
+    def mode(self) -> str:
+        """Its mode."""
+        mode = self._own().get("mode")
+        return mode if isinstance(mode, str) else "rlm"
+
+    @property
+    def provider(self) -> str | None:
+        """What the provider of its last turn is called; None where that is not known."""
+        provider = self._own().get("provider")
+        return provider if isinstance(provider, str) else None
+
+    @property
+    def stops(self) -> dict[str, str]:
+        """What stopped its turns, by their ids, as far as it was noted."""
+        stops = self._own().get("stops")
+        return {turn: why for turn, why in stops.items() if isinstance(why, str)} if isinstance(stops, dict) else {}
+
+    @property
+    def kept(self) -> dict[str, JsonValue]:
+        """The options of its last durable turn."""
+        kept = self._own().get("options")
+        return kept if isinstance(kept, dict) else {}
 
     @property
     def leaf(self) -> str:
@@ -113,6 +141,10 @@ class SessionBook:
         ]
         return sorted(found, key=lambda one: -one.used_ms)
 
+    async def owning(self, session_id: str) -> Known | None:
+        """The session that a person knows, in which another one of that id does its work, or which it is."""
+        return next((one for one in await self.all() if session_id in (one.id, one.leaf)), None)
+
     async def find(self, text: str) -> Known:
         """The session that a person means. Raises CliError, with what comes nearest, where there is none or several."""
         store = await self.stores.find_store(text)
@@ -135,7 +167,9 @@ class SessionBook:
             raise CliError(f"{len(begins)} sessions begin with {text!r}: {shown}; give more of the id")
         raise CliError(f"there is no session {text!r}; {_nearest(text, known)}")
 
-    async def make(self, *, name: str | None, context: Context | None, first: str, model: str | None) -> Known:
+    async def make(
+        self, *, name: str | None, context: Context | None, first: str, model: str | None, mode: str
+    ) -> Known:
         """Make a session. Raises CliError for a name that is taken or is none."""
         session_id = new_id()
         now = self._clock.now_ms()
@@ -148,7 +182,7 @@ class SessionBook:
             cwd=os.getcwd(),
             first_user_message=first,
         )
-        made = Known(meta).with_own(used_ms=now, context=context.to_json() if context else None)
+        made = Known(meta).with_own(used_ms=now, mode=mode, context=context.to_json() if context else None)
         store = await self.stores.open_store(SessionStoreCreateRequest(session_id, made.meta))
         await store.aclose()
         return made
@@ -176,13 +210,22 @@ class SessionBook:
             await store.aclose()
         return changed
 
-    async def used(self, known: Known, *, context: Context | None, result: TurnResult[Any]) -> Known:
-        """Note that a turn was run, and in which session it ended: another one where it was handed on."""
+    async def used(
+        self, known: Known, *, context: Context | None, result: TurnResult[Any], provider: str, why: str | None
+    ) -> Known:
+        """Note that a turn was run, who answered it, and in which session it ended: another one where it was handed on.
+
+        `why` is what stopped it, where something did.
+        """
         own: dict[str, JsonValue] = {
             "used_ms": self._clock.now_ms(),
             "leaf": result.session_id,
             "turns": result.turn_index,
+            "provider": provider,
         }
+        if why is not None:
+            stops = [*known.stops.items(), (result.turn_id, why)]
+            own["stops"] = dict(stops[-MOST_STOPS:])
         if context is not None:
             own["context"] = context.to_json()
         return await self.note(known, own=own)
@@ -216,7 +259,9 @@ class SessionBook:
         return last
 
     async def state(self, known: Known) -> str:
-        """Whether a session is `busy` (a turn runs on it), `interrupted` (a turn can be resumed) or `idle`."""
+        """Whether a session is `busy`, as a turn runs on it, `suspended`, as one waits for approvals, `interrupted`, as
+        one can be resumed, or `idle`.
+        """
         for session_id in dict.fromkeys((known.id, known.leaf)):
             path = self.stores.path_of(session_id)
             # Whoever holds a session has its file open, and an open file has a log beside it: most need no look inside.
@@ -228,13 +273,22 @@ class SessionBook:
                 await store.aclose()
                 if holder is not None:
                     return "busy"
-        return "interrupted" if await self.unfinished(known.leaf) else "idle"
+        unfinished = await self.unfinished(known.leaf)
+        if unfinished is None:
+            return "idle"
+        return "suspended" if unfinished.approvals else "interrupted"
 
-    async def unfinished(self, session_id: str) -> bool:
-        """Whether the journal has a turn of the session that did not end."""
-        if self._journal is None and self.home.journal_file.exists():
+    async def unfinished(self, session_id: str) -> UnfinishedTurn | None:
+        """The turn of the session that was begun and did not end; None where the journal has none."""
+        if self._journal is None and not self.home.journal_file.exists():
+            return None
+        return await self.journal().unfinished_turn(session_id)
+
+    def journal(self) -> JournalEffectHost:
+        """The journal of durable turns, which is made where it is not there yet."""
+        if self._journal is None:
             self._journal = self.home.journal()
-        return self._journal is not None and await self._journal.unfinished_turn(session_id) is not None
+        return self._journal
 
     async def aclose(self) -> None:
         """Close the journal and every store."""

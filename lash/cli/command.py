@@ -60,7 +60,7 @@ def _flags(args: list[str]) -> list[str]:
 
 EXIT_CODES = (
     "Exit codes: 0 answered, 1 the turn failed, 2 usage, 3 no model set up, 4 the model gave up, 5 a limit was reached,"
-    " 7 the session is busy, 130 cancelled."
+    " 6 the turn waits for approvals, 7 the session is busy, 130 cancelled."
 )
 
 
@@ -152,6 +152,107 @@ def fork_session(session: str, turn: str | None, name: str | None, as_json: bool
     fork(session, turn=turn, name=name, as_json=as_json)
 
 
+@lash.group(context_settings=SETTINGS)
+def approvals() -> None:
+    """List and answer what suspended turns ask.
+
+    A turn that was begun with --approve park waits until its questions are answered.
+    """
+
+
+@approvals.command("list")
+@click.option("--session", metavar="ID|NAME|last", help="Of this session only.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def list_approvals(session: str | None, as_json: bool) -> None:
+    """List the open questions, the oldest first."""
+    from lash.cli.questions import list_all
+
+    list_all(session, as_json=as_json)
+
+
+@approvals.command("allow")
+@click.argument("approval", metavar="ID")
+@click.option("--edit", metavar="JSON", help="The arguments that the tool is to run with instead.")
+@click.option("--no-resume", is_flag=True, help="Leave the turn suspended, also where this was the last answer.")
+@click.pass_context
+def allow(ctx: click.Context, approval: str, edit: str | None, no_resume: bool) -> None:
+    """Let a tool run. The last answer that a turn waits for drives it on, as `lash -p` would.
+
+    ID is an id, or the beginning of one (6 characters or more).
+    """
+    from lash import Approve
+    from lash.cli.questions import answer, edit_of
+
+    ctx.exit(answer(approval, Approve() if edit is None else edit_of(edit), resume=not no_resume))
+
+
+@approvals.command("deny")
+@click.argument("approval", metavar="ID")
+@click.option("--reason", metavar="TEXT", default="", help="What the model is told.")
+@click.option("--no-resume", is_flag=True, help="Leave the turn suspended, also where this was the last answer.")
+@click.pass_context
+def deny(ctx: click.Context, approval: str, reason: str, no_resume: bool) -> None:
+    """Keep a tool from running. The last answer that a turn waits for drives it on, as `lash -p` would.
+
+    ID is an id, or the beginning of one (6 characters or more).
+    """
+    from lash import Deny
+    from lash.cli.questions import answer
+
+    ctx.exit(answer(approval, Deny(reason), resume=not no_resume))
+
+
+@lash.group(context_settings=SETTINGS)
+def config() -> None:
+    """Show and check the configuration."""
+
+
+@config.command("path")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def config_path(as_json: bool) -> None:
+    """Print where configuration files are looked for."""
+    from lash.cli.configuration.commands import path
+
+    path(as_json=as_json)
+
+
+@config.command("show")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def config_show(as_json: bool) -> None:
+    """Print every value and where it comes from.
+
+    What holds here and now, without secrets.
+    """
+    from lash.cli.configuration.commands import show
+
+    show(as_json=as_json)
+
+
+@config.command("check")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_context
+def config_check(ctx: click.Context, as_json: bool) -> None:
+    """Tell what is wrong with the configuration, and where."""
+    from lash.cli.configuration.commands import check
+
+    ctx.exit(check(as_json=as_json))
+
+
+@lash.command("models")
+@click.argument("pattern", required=False)
+@click.option("--check", is_flag=True, help="Ask one tiny question of every provider that is set up.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_context
+def list_models(ctx: click.Context, pattern: str | None, check: bool, as_json: bool) -> None:
+    """List the models that are known, and which of them can be used.
+
+    PATTERN is a part of an id, or a glob.
+    """
+    from lash.cli.model_table import check_providers, list_all
+
+    ctx.exit(check_providers(pattern, as_json=as_json) if check else list_all(pattern, as_json=as_json))
+
+
 def run() -> None:
     """Carry out the command line of this process, and leave with its exit code."""
     from lash.cli.screen import tolerate_any_text
@@ -179,12 +280,13 @@ def _report(error: Exception) -> int:
     """Tell a person what could not be done; the exit code. Errors of others are raised again, but for a full disk."""
     from lash import LashError
     from lash.cli.exits import CliError, Exit, exit_of_error
+    from lash.cli.screen import clean
 
     if isinstance(error, CliError):
-        click.echo(f"lash: {error}", err=True)
+        click.echo(clean(f"lash: {error}"), err=True)
         return int(error.code)
     if isinstance(error, LashError):
-        click.echo(f"lash: {error.message} [{error.code}]", err=True)
+        click.echo(clean(f"lash: {error.message} [{error.code}]"), err=True)
         return int(exit_of_error(error))
     if isinstance(error, OSError) and error.errno in FULL:
         # What is left in the buffer would fail again when the interpreter flushes it.

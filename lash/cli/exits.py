@@ -17,6 +17,7 @@ class Exit(IntEnum):
     NO_PROVIDER = 3
     GAVE_UP = 4
     LIMIT = 5
+    SUSPENDED = 6
     BUSY = 7
     CANCELLED = 130
 

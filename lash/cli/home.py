@@ -1,9 +1,11 @@
 """Where the command line keeps things (cli_and_examples.md 2, Stores): `$LASH_HOME`, by default `~/.lash`.
 
+config.toml    the person's configuration, which nothing here writes
 sessions/      a SQLite file for each session
 attachments/   images
 contexts/      what was given with --context, by content
 journal.db     effects of turns that run with --durable
+trust.json     the MCP servers of projects that the person has agreed to
 """
 
 from __future__ import annotations

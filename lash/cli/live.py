@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 from lash import TurnActivity, TurnEvent
@@ -68,14 +70,39 @@ class LiveView:
         self._frame = 0
         self._prints = 0
         self._gone = False
+        self._held: list[Callable[[], None]] | None = None
         self._cleaner = Cleaner()
         self.last_prose = ""
 
     async def emit(self, activity: TurnActivity) -> None:
-        """Show one activity."""
+        """Show one activity; while a question is open, after it."""
         with self._lock:
-            if self._detail != "quiet":
+            if self._held is not None:
+                self._held.append(lambda: self._show(activity))
+            elif self._detail != "quiet":
                 self._show(activity)
+
+    @contextmanager
+    def question(self) -> Generator[Callable[[str], None]]:
+        """What writes a question and its answer, whatever the detail; rows of the turn wait until it is closed."""
+        with self._lock:
+            self._end_line()
+            self._held = []
+
+        def say(text: str) -> None:
+            with self._lock:
+                self._write(self._screen.signs(clean(text)))
+                self._in_line = not text.endswith("\n")
+
+        try:
+            yield say
+        finally:
+            with self._lock:
+                # The answer ended the line.
+                self._in_line = False
+                held, self._held = self._held or [], None
+                for show in held if self._detail != "quiet" else ():
+                    show()
 
     def waits_for(self, label: str) -> None:
         """Something has to come before the turn begins; its first activity ends that."""
@@ -98,12 +125,16 @@ class LiveView:
         """Text that a tool writes to the standard output of this process."""
         with self._lock:
             for line in text.splitlines():
-                self._row(self._screen.dim(clean(line)))
+                row = self._screen.dim(clean(line))
+                if self._held is not None:
+                    self._held.append(partial(self._row, row))
+                else:
+                    self._row(row)
 
     def tick(self) -> None:
         """Draw the progress line as it is now."""
         with self._lock:
-            if self._detail == "quiet" or not self._screen.moves or self._in_line:
+            if self._detail == "quiet" or not self._screen.moves or self._in_line or self._held is not None:
                 return
             line = self._progress()
             if line is None:
@@ -165,6 +196,10 @@ class LiveView:
             case TurnEvent.ToolCallCompleted() as call:
                 self._waiting.pop(row, None)
                 self._tool(call)
+            case TurnEvent.ApprovalRequested(approval=approval):
+                self._waiting[row] = _Waiting(f"approval of {approval.tool}", self._seconds())
+            case TurnEvent.ApprovalAnswered() as answered:
+                self._answered(answered, row)
             case TurnEvent.SessionSwitched(reason=reason):
                 self._row(screen.dim(one_line(f"goes on in a new session: {reason}", width)))
             case TurnEvent.Error(message=message) if verbose:
@@ -214,6 +249,17 @@ class LiveView:
     def _tool(self, call: TurnEvent.ToolCallCompleted) -> None:
         took = f" {_duration(call.duration_ms / 1000)}" if call.duration_ms >= SLOW_MS else ""
         self._row(call_row(self._screen, call.name, call.args, call.result, worked=call.success, behind=took))
+
+    def _answered(self, answered: TurnEvent.ApprovalAnswered, row: str) -> None:
+        """An answer; the row of the call itself tells of denials."""
+        waited = self._waiting.get(row)
+        if waited is not None:
+            waited.label = waited.label.removeprefix("approval of ")
+        by = f" by {answered.answered_by}" if answered.answered_by else ""
+        if answered.answer == "approve":
+            self._row(self._screen.dim(f"approved{by}"))
+        elif answered.answer == "edit":
+            self._row(self._screen.dim(one_line(f"approved{by} with {brief(answered.args)}", self._screen.width)))
 
     # --- the screen --------------------------------------------------------------------------------
 

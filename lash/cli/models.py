@@ -1,74 +1,36 @@
-"""Which model answers: from flags, the environment, and what a stored session ran with (cli_and_examples.md 2, 3).
+"""Which model answers: from flags, the environment, the session, and the configuration (cli_and_examples.md 2, 3).
 
-In this order: `--provider`; `--base-url`, which alone means an OpenAI-compatible server; the provider that the model's
-prefix names or, where the model table knows it, the vendor, if a key for it is set; LASH_PROVIDER; the provider of the
-session; the only provider for which there is a key.
+The provider is, in this order: `--provider`; `--base-url`, which alone means an OpenAI-compatible server; the one that
+the model's prefix names or, where the model table knows it, its vendor, if that can be used and no provider was named
+as close to the command line as the model was; the session's own; LASH_PROVIDER; `provider` of the configuration; the
+only one that can be used.
 """
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from lash import ConfigError, ProviderHandle
+from lash.cli.configuration.reading import Settings
 from lash.cli.exits import CliError, Exit
-from lash.cli.naming import nearest
-from lash.host.providers.environment import PROVIDERS, Variables, environment_spec, missing_variables
-from lash.host.system import SystemClock
+from lash.cli.providers import COMPATIBLE, GATEWAYS, PROGRAMS, Providers, Source, Spec, build
+from lash.host.providers.environment import environment_spec
 from lash.persistence import PersistedSessionConfig
-from lash.provider import ModelCatalog, ProviderRegistry, Surroundings, register_all
-from lash.runtime.sansio.values import JsonValue
-
-COMPATIBLE: Final = "openai-compatible"
-
-PROGRAMS: Final = ("command", "files")
-"""Kinds whose model is a program or a person; it is called like the kind, unless --model names it."""
+from lash.provider import ModelCatalog
 
 PROGRAM_CONTEXT_TOKENS: Final = 200_000
 """The context of a model that is a program or a person, where nobody says otherwise."""
 
-
-@dataclass(frozen=True, slots=True)
-class Vendor:
-    """A provider that the environment can set up: its name, and the variables that say how."""
-
-    name: str
-    variables: Variables
-
-    @property
-    def kind(self) -> str:
-        """The kind of provider it is."""
-        return self.variables.kind
-
-    @property
-    def key(self) -> str:
-        """The variable of its key."""
-        return self.variables.key
-
-    @property
-    def base_url_variable(self) -> str | None:
-        """The variable that says where it is, where that is not fixed."""
-        return self.variables.base_url_variable
-
-    def missing(self, environment: Mapping[str, str]) -> str | None:
-        """The variable that has to be set before it can be used; None where it can be."""
-        return next(iter(missing_variables(self.variables, environment)), None)
-
-    def spec(self, environment: Mapping[str, str], base_url: str | None = None) -> dict[str, JsonValue]:
-        """Its specification; `base_url` stands for what the environment says."""
-        return environment_spec(self.name, environment, base_url=base_url)
-
-
-VENDORS: Final = {name: Vendor(name, variables) for name, variables in PROVIDERS.items()}
-
-GATEWAYS: Final = ("openrouter", COMPATIBLE)
-"""Vendors of everybody's models: their name in front of a model is no part of it."""
-
 NO_PROVIDER: Final = """\
 no model is set up. Do one of these:
-  - set the key of a provider: ANTHROPIC_API_KEY, OPENAI_API_KEY or OPENROUTER_API_KEY, and choose with --model
+  - set the key of a provider (ANTHROPIC_API_KEY, OPENAI_API_KEY, GEMINI_API_KEY or OPENROUTER_API_KEY), and choose
+    with --model
+  - write three lines into {path}:
+      [providers.anthropic]
+      type = "anthropic"
+      api_key = {{ command = ["pass", "show", "anthropic"] }}    or {{ file = "..." }}, or {{ env = "..." }}
   - name a server that speaks OpenAI's Chat Completions: --base-url http://localhost:8000/v1 --model NAME
     --max-context-tokens N (OPENAI_COMPATIBLE_BASE_URL and OPENAI_COMPATIBLE_API_KEY do the same)
   - let a program answer: --provider 'command:python my_model.py'
@@ -89,7 +51,7 @@ class ModelFlags:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The provider and model of a run; a context of None is that of the model table."""
+    """The provider and model of a run; a context of None is that of the model table. `label` is the provider's name."""
 
     handle: ProviderHandle
     model: str
@@ -98,159 +60,221 @@ class Chosen:
     label: str = field(compare=False, default="")
 
 
-def choose(flags: ModelFlags, environment: Mapping[str, str], stored: PersistedSessionConfig | None) -> Chosen:
-    """The model of a run. `stored` is what the session ran with, where it has run.
+def choose(
+    flags: ModelFlags,
+    environment: Mapping[str, str],
+    stored: PersistedSessionConfig | None,
+    settings: Settings | None = None,
+    stored_label: str | None = None,
+) -> Chosen:
+    """The model of a run. `stored` is what the session ran with, `stored_label` its provider's name, where it has run.
 
     Raises CliError: NO_PROVIDER where none is set up or its key is missing, USAGE for a provider, model or variant
     that there is not.
     """
-    model = flags.model or (None if stored else environment.get("LASH_MODEL") or None)
-    wanted = model or (stored.model if stored else None)
-    spec, label, model = _provider(flags, environment, stored, wanted, model)
-    if flags.base_url is not None:
-        if spec["type"] == "openai":
-            raise CliError(
-                "--base-url: provider openai has an address of its own; leave --provider out, or write --provider"
-                f" {COMPATIBLE}, for another server"
-            )
-        spec["base_url"] = flags.base_url
-    if flags.max_output_tokens is not None:
-        spec["options"] = {"max_output_tokens": flags.max_output_tokens}
-    registry = ProviderRegistry(Surroundings(SystemClock()))
-    register_all(registry)
-    try:
-        handle = registry.build(spec)
-    except ConfigError as error:
-        raise CliError(error.message) from error
-    variant = flags.variant
-    context = flags.max_context_tokens
-    if model is None and stored is not None and stored.provider == handle.kind and stored.model is not None:
-        model, variant = stored.model, variant or stored.model_variant
-    elif model is None:
-        model = handle.default_model() or (handle.kind if handle.kind in PROGRAMS else None)
-        if model is None:
-            raise CliError(f"provider {label} has no model of its own: name one with --model, or in LASH_MODEL")
-        variant = variant or handle.default_variant(model)
-    if context is None and stored is not None and model == stored.model:
-        context = stored.max_context_tokens
-    if context is None and handle.kind in PROGRAMS:
-        context = PROGRAM_CONTEXT_TOKENS
-    _check(handle, model, variant, context)
-    return Chosen(handle, model, variant, context, label)
+    return _Choice(flags, environment, stored, settings or Settings(), stored_label).made()
 
 
-def _provider(
-    flags: ModelFlags,
-    environment: Mapping[str, str],
-    stored: PersistedSessionConfig | None,
-    wanted: str | None,
-    model: str | None,
-) -> tuple[dict[str, JsonValue], str, str | None]:
-    """The specification, what to call it, and the model without the name of a gateway."""
-    if flags.provider is not None:
-        named = _named(flags.provider, environment, base_url=flags.base_url)
-        return (*named, _without_gateway(model, named[1]))
-    if flags.base_url is not None:
-        spec: dict[str, JsonValue] = {"type": COMPATIBLE}
-        if key := environment.get("OPENAI_COMPATIBLE_API_KEY"):
-            spec["api_key"] = key
-        return spec, COMPATIBLE, _without_gateway(model, COMPATIBLE)
-    vendor = _vendor_of(wanted)
-    if vendor is not None and (model is not None or stored is None) and vendor.missing(environment) is None:
-        return vendor.spec(environment), vendor.name, _without_gateway(model, vendor.name)
-    if environment.get("LASH_PROVIDER"):
-        named = _named(environment["LASH_PROVIDER"], environment, base_url=None)
-        return (*named, _without_gateway(model, named[1]))
-    if stored is not None and stored.provider is not None:
-        return (*_stored(stored.provider, environment), model)
-    ready = [one for one in VENDORS.values() if one.missing(environment) is None]
-    lacking = vendor.missing(environment) if vendor is not None else None
-    if vendor is not None and lacking is not None and not any(one.name in GATEWAYS for one in ready):
+class _Choice:
+    """One choice under way."""
+
+    def __init__(
+        self,
+        flags: ModelFlags,
+        environment: Mapping[str, str],
+        stored: PersistedSessionConfig | None,
+        settings: Settings,
+        stored_label: str | None,
+    ) -> None:
+        self._flags = flags
+        self._environment = environment
+        self._stored = stored
+        self._stored_label = stored_label
+        self._settings = settings
+        self._config = settings.user
+        self._providers = Providers(settings, environment)
+        self._catalog = ModelCatalog(settings.models)
+        # Environment and configuration speak of new sessions; one that has run has its own.
+        self._env_model = None if stored else environment.get("LASH_MODEL") or None
+        self._env_provider = environment.get("LASH_PROVIDER") or None
+        self._config_model = None if stored else self._config.model
+
+    def made(self) -> Chosen:
+        """The choice."""
+        flags, stored = self._flags, self._stored
+        spec, label = self._provider()
+        if flags.base_url is not None:
+            if spec["type"] == "openai":
+                raise CliError(
+                    "--base-url: provider openai has an address of its own; leave --provider out, or write --provider"
+                    f" {COMPATIBLE}, for another server"
+                )
+            spec["base_url"] = flags.base_url
+        if flags.max_output_tokens is not None:
+            options = spec.get("options")
+            given = options if isinstance(options, dict) else {}
+            spec["options"] = {**given, "max_output_tokens": flags.max_output_tokens}
+        handle = build(spec)
+        model, variant = self._model(handle, label)
+        variant = flags.variant or variant
+        context = flags.max_context_tokens
+        if context is None and stored is not None and model == stored.model:
+            context = stored.max_context_tokens
+        if context is None and handle.kind in PROGRAMS and self._catalog.lookup(model) is None:
+            context = PROGRAM_CONTEXT_TOKENS
+        self._check(handle, model, variant, context)
+        return Chosen(handle, model, variant, context, label)
+
+    # --- the provider ------------------------------------------------------------------------------
+
+    def _provider(self) -> tuple[Spec, str]:
+        """The specification, and what to call it."""
+        flags, providers = self._flags, self._providers
+        if flags.provider is not None:
+            return providers.named(flags.provider, flags.base_url)
+        if flags.base_url is not None:
+            return self._server(flags.base_url)
+        prefixed, nearer = self._prefixed()
+        if prefixed is not None and nearer and prefixed.missing() is None:
+            return prefixed.spec(), prefixed.name
+        if self._stored is not None and self._stored.provider is not None:
+            return self._of_session(self._stored.provider)
+        if self._env_provider is not None or self._config.provider is not None:
+            return self._said()
+        ready = providers.ready()
+        lacking = prefixed.missing() if prefixed is not None else None
+        if prefixed is not None and lacking is not None and not any(one.name in GATEWAYS for one in ready):
+            raise CliError(f"model {self._wanted()} needs {lacking}; --provider sends it elsewhere", Exit.NO_PROVIDER)
+        if len(ready) == 1:
+            return ready[0].spec(), ready[0].name
+        if not ready:
+            raise CliError(NO_PROVIDER.format(path=self._settings.user_path), Exit.NO_PROVIDER)
+        names = ", ".join(one.name for one in ready)
         raise CliError(
-            f"model {wanted} needs {lacking} in the environment; --provider sends it elsewhere", Exit.NO_PROVIDER
+            f"several providers can be used ({names}): choose with --provider, with --model VENDOR/NAME, or with"
+            f" `provider` in {self._settings.user_path}"
         )
-    if len(ready) == 1:
-        return ready[0].spec(environment), ready[0].name, model
-    if not ready:
-        raise CliError(NO_PROVIDER, Exit.NO_PROVIDER)
-    names = ", ".join(one.name for one in ready)
-    raise CliError(
-        f"there are keys for several providers ({names}): choose with --provider, or with --model VENDOR/NAME"
-    )
 
-
-def _named(name: str, environment: Mapping[str, str], *, base_url: str | None) -> tuple[dict[str, JsonValue], str]:
-    """The specification of a provider that was named."""
-    kind, colon, rest = name.partition(":")
-    if colon and kind == "command":
+    def _said(self) -> tuple[Spec, str]:
+        """The provider that environment or configuration name. What is wrong with it is told with the place."""
+        file = self._settings.user_file
+        name, place = self._env_provider, "LASH_PROVIDER"
+        if name is None:
+            name, place = self._config.provider or "", file.place(("provider",)) if file is not None else ""
         try:
-            argv = shlex.split(rest)
-        except ValueError as error:
-            raise CliError(f"--provider {name!r}: the command cannot be split into words: {error}") from error
-        if not argv:
-            raise CliError("--provider command: names no command; write --provider 'command:python my_model.py'")
-        return {"type": "command", "argv": [*argv]}, "command"
-    if colon and kind == "files":
-        if not rest:
-            raise CliError("--provider files: names no directory; write --provider files:DIR")
-        return {"type": "files", "dir": rest}, "files"
-    vendor = VENDORS.get(name)
-    if vendor is None:
-        known = [*VENDORS, "command:ARGV", "files:DIR"]
-        like = nearest(name, known, 1)
-        hint = f" Did you mean {like[0]}?" if like else ""
-        raise CliError(f"there is no provider {name!r}; there are {', '.join(known)}.{hint}")
-    missing = vendor.missing(environment)
-    if missing is not None and not (base_url and vendor.base_url_variable):
-        raise CliError(f"provider {name} needs {missing} in the environment", Exit.NO_PROVIDER)
-    return vendor.spec(environment, base_url), vendor.name
+            return self._providers.named(name)
+        except CliError as error:
+            raise CliError(f"{place}: {error}", error.code) from error
 
+    def _server(self, base_url: str) -> tuple[Spec, str]:
+        """The server at an address that is all that is known of it; its key is the one for such servers."""
+        return environment_spec(COMPATIBLE, self._environment, base_url=base_url), COMPATIBLE
 
-def _stored(kind: str, environment: Mapping[str, str]) -> tuple[dict[str, JsonValue], str]:
-    """The provider of a session that has run, set up again from the environment."""
-    vendors = [vendor for vendor in VENDORS.values() if vendor.kind == kind]
-    for vendor in vendors:
-        if vendor.missing(environment) is None:
-            return vendor.spec(environment), vendor.name
-    if not vendors:
-        way = {"command": "--provider command:ARGV", "files": "--provider files:DIR"}.get(kind, "--provider NAME")
+    def _wanted(self) -> str | None:
+        """The model that somebody named, flag, environment or file."""
+        return self._flags.model or self._env_model or self._config_model
+
+    def _prefixed(self) -> tuple[Source | None, bool]:
+        """The provider that the wanted model names, and whether that is said nearer to the command line than any
+        provider is."""
+        model = self._wanted()
+        if model is None:
+            return None, False
+        sources = self._providers.sources
+        listed = model if "/" in model else self._catalog.spelling(model) or ""
+        vendor, slash, _ = listed.partition("/")
+        source = sources.get(vendor) or sources.get(vendor.lower()) if slash else None
+        if self._flags.model is not None:
+            return source, True
+        if self._env_model is not None:
+            return source, self._env_provider is None
+        return source, self._env_provider is None and self._config.provider is None
+
+    def _of_session(self, kind: str) -> tuple[Spec, str]:
+        """The provider of a session that has run, set up again: by its name, else any one of its kind."""
+        providers = self._providers
+        named = providers.sources.get(self._stored_label or "")
+        if named is not None and named.kind == kind:
+            return providers.named(named.name)
+        said = self._env_provider or self._config.provider or ""
+        other = providers.sources.get(said)
+        if kind == (other.kind if other is not None else said.partition(":")[0]):
+            return self._said()
+        sources = providers.of_kind(kind)
+        for source in sources:
+            if source.missing() is None:
+                return source.spec(), source.name
+        if not sources:
+            way = {"command": "--provider command:ARGV", "files": "--provider files:DIR"}.get(kind, "--provider NAME")
+            raise CliError(
+                f"this session was answered by a provider of kind {kind!r}: name it again with {way}", Exit.NO_PROVIDER
+            )
+        variables = " or ".join(source.missing() or "" for source in sources)
         raise CliError(
-            f"this session was answered by a provider of kind {kind!r}: name it again with {way}", Exit.NO_PROVIDER
+            f"this session was answered by a provider of kind {kind!r}, which needs {variables};"
+            " --provider and --model choose another",
+            Exit.NO_PROVIDER,
         )
-    variables = " or ".join(vendor.missing(environment) or "" for vendor in vendors)
-    raise CliError(
-        f"this session was answered by a provider of kind {kind!r}, which needs {variables} in the environment;"
-        " --provider and --model choose another",
-        Exit.NO_PROVIDER,
-    )
+
+    # --- the model ---------------------------------------------------------------------------------
+
+    def _model(self, handle: ProviderHandle, label: str) -> tuple[str, str | None]:
+        """The model and its variant, but for that of the flag."""
+        stored, config = self._stored, self._config
+        said = self._flags.model or self._env_model
+        if said is not None:
+            return self._without_provider(said, label), self._variant(handle, label, said, None)
+        if stored is not None and stored.provider == handle.kind and stored.model is not None:
+            return stored.model, stored.model_variant
+        if self._config_model is not None and self._is_for(self._config_model, label):
+            model = self._without_provider(self._config_model, label)
+            return model, self._variant(handle, label, model, config.variant)
+        entry = self._settings.model_defaults.get(label) if stored is None else None
+        model = entry.model if entry is not None else None
+        model = model or handle.default_model() or (handle.kind if handle.kind in PROGRAMS else None)
+        if model is None:
+            raise CliError(
+                f"provider {label} has no model of its own: name one with --model, in LASH_MODEL, or as `model` in"
+                f" {self._settings.user_path}"
+            )
+        model = self._without_provider(model, label)
+        return model, self._variant(handle, label, model, config.variant if stored is None else None)
+
+    def _is_for(self, model: str, label: str) -> bool:
+        """Whether the file's model is meant for the provider that was chosen: its `provider`, or its prefix's."""
+        if self._config.provider is not None:
+            return self._config.provider.partition(":")[0] == label
+        source, _ = self._prefixed()
+        return label not in PROGRAMS and (source is None or source.name == label or label in GATEWAYS)
+
+    def _variant(self, handle: ProviderHandle, label: str, model: str, said: str | None) -> str | None:
+        """The variant of a new choice: what the file says with the model, the provider's entry, the table's default."""
+        entry = self._settings.model_defaults.get(label)
+        if said is None and entry is not None and entry.model in (None, model):
+            said = entry.variant
+        return said or handle.default_variant(model)
+
+    def _without_provider(self, model: str, label: str) -> str:
+        """The model without the name of the provider in front, where that is no vendor's."""
+        own = label in GATEWAYS or (label in self._providers.configured and label not in VENDOR_PREFIXES)
+        if own and model.lower().startswith(f"{label.lower()}/"):
+            return model[len(label) + 1 :]
+        return model
+
+    def _check(self, handle: ProviderHandle, model: str, variant: str | None, context: int | None) -> None:
+        """Raise CliError for a model or variant that cannot be used, in words of the command line."""
+        try:
+            handle.resolve_model_spec(model, self._catalog, max_context_tokens=context)
+            handle.validate_variant(model, variant)
+        except ConfigError as error:
+            if error.code != "missing_max_context_tokens":
+                raise CliError(error.message) from error
+            raise CliError(
+                f"the context size of model {model!r} is not known: give --max-context-tokens N, write"
+                f' [models."{model}"] with `context = N` into {self._settings.user_path}, or name a model that is'
+                f" known; the nearest are {', '.join(self._catalog.nearest(model))}"
+            ) from error
 
 
-def _vendor_of(model: str | None) -> Vendor | None:
-    """The vendor that a model's prefix names, or in whose part of the model table it is."""
-    if model is None:
-        return None
-    if "/" in model:
-        return VENDORS.get(model.partition("/")[0].lower())
-    listed = ModelCatalog().spelling(model)
-    return VENDORS.get(listed.partition("/")[0]) if listed else None
-
-
-def _without_gateway(model: str | None, name: str) -> str | None:
-    if model is not None and name in GATEWAYS and model.lower().startswith(f"{name}/"):
-        return model[len(name) + 1 :]
-    return model
-
-
-def _check(handle: ProviderHandle, model: str, variant: str | None, context: int | None) -> None:
-    """Raise CliError (USAGE) for a model or variant that cannot be used, in words of the command line."""
-    catalog = ModelCatalog()
-    try:
-        handle.resolve_model_spec(model, catalog, max_context_tokens=context)
-        handle.validate_variant(model, variant)
-    except ConfigError as error:
-        if error.code != "missing_max_context_tokens":
-            raise CliError(error.message) from error
-        raise CliError(
-            f"the context size of model {model!r} is not known: give --max-context-tokens N, or a model that is known;"
-            f" the nearest are {', '.join(catalog.nearest(model))}"
-        ) from error
+VENDOR_PREFIXES: Final = ("anthropic", "openai", "google")
+"""Prefixes that are part of a model's name; providers whose APIs do not want them take them off themselves."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
+
+if TYPE_CHECKING:
+    from lash.runtime.sansio.values import JsonValue
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -49,12 +52,20 @@ class TurnOptions:
     base_url: str | None = None
     max_context_tokens: int | None = None
     max_output_tokens: int | None = None
+    mode: str | None = None
     max_turns: int | None = None
     timeout: float | None = None
     cwd: Path | None = None
     context: str | None = None
     variables: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
+    no_mcp: bool = False
+    roots: tuple[str, ...] = ()
+    allow_write: bool = False
+    allow_shell: bool = False
+    no_files: bool = False
+    trust_project: bool = False
+    approve: str | None = None
     session: str | None = None
     name: str | None = None
     wait: float | None = None
@@ -76,9 +87,34 @@ class TurnOptions:
         for one, other in EXCLUDING:
             if getattr(options, one) and getattr(options, other):
                 raise click.UsageError(f"{_flag(one)} and {_flag(other)} exclude each other")
+        if options.ephemeral and options.approve == "park":
+            raise click.UsageError("--approve park keeps the turn for later, and --ephemeral keeps nothing")
         if options.trace_level is not None and options.trace is None:
             raise click.UsageError("--trace-level says how much goes into the file of --trace: give both")
         return options
+
+    def kept(self) -> dict[str, JsonValue]:
+        """What a turn needs again when it is driven on by another process, as JSON."""
+        found: dict[str, Any] = {name: getattr(self, name) for name in KEPT}
+        return {
+            name: [*value] if isinstance(value, tuple) else value for name, value in found.items() if value is not None
+        }
+
+    def over(self, kept: Mapping[str, JsonValue]) -> TurnOptions:
+        """These options, with what was kept where they say nothing, nor anything that excludes it."""
+        said = {field.name for field in fields(self) if getattr(self, field.name)}
+        said |= {one for pair in EXCLUDING for one in pair if said & {*pair}}
+        unsaid: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in kept.items()
+            if name in KEPT and name not in said
+        }
+        return replace(self, **unsaid)
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether the turn is recorded: a turn that is to wait for approvals has to be."""
+        return self.durable or self.approve == "park"
 
     @property
     def output(self) -> Output:
@@ -111,10 +147,20 @@ class TurnOptions:
         return found
 
 
+KEPT: Final = (
+    *("provider", "model", "variant", "base_url", "max_context_tokens", "max_output_tokens", "max_turns", "variables"),
+    *("tools", "roots", "allow_write", "allow_shell", "no_files", "no_mcp", "trust_project", "approve"),
+    *("json", "json_stream", "quiet", "verbose"),
+)
+"""Options that a turn is driven on with, where nothing else is said. Its question and schema are in the journal."""
+
 TAKEN: Final = ("context", "history")
 """Names that a turn binds itself."""
 
 EXCLUDING: Final = (
+    ("no_files", "roots"),
+    ("no_files", "allow_write"),
+    ("no_mcp", "trust_project"),
     ("ephemeral", "session"),
     ("ephemeral", "durable"),
     ("ephemeral", "name"),
@@ -125,18 +171,27 @@ EXCLUDING: Final = (
 
 
 def _flag(name: str) -> str:
-    return {"json_stream": "--json=stream", "quiet": "-q", "verbose": "-v"}.get(name, f"--{name.replace('_', '-')}")
+    return {"json_stream": "--json=stream", "roots": "--root", "quiet": "-q", "verbose": "-v"}.get(
+        name, f"--{name.replace('_', '-')}"
+    )
 
 
 def _no_number(text: str) -> None:
     raise ValueError(f"{text} is no number of JSON")
 
 
-MODEL, EXECUTION, SESSION, OUTPUT, OTHER = "Model", "Execution", "Session", "Output", "Options"
+MODEL, EXECUTION, FILES = "Model", "Execution", "Files and shell"
+SESSION, OUTPUT, OTHER = "Session", "Output", "Options"
 
 
-PROVIDERS: Final = ("anthropic", "openai", "openrouter", "openai-compatible")
+PROVIDERS: Final = ("anthropic", "openai", "google", "openrouter", "openai-compatible")
 """Providers that the environment can set up."""
+
+MODES: Final = ("rlm", "standard")
+"""Modes of a session, that of new ones first."""
+
+WAYS: Final = ("ask", "allow", "deny", "park")
+"""How approvals are answered."""
 
 LEVELS: Final = ("standard", "extended")
 """Levels of a trace."""
@@ -150,6 +205,7 @@ def _declarations(*, resumes: bool) -> list[Decorator]:
     file = click.Path(path_type=Path)  # looked at once the directory of --cwd is entered
     model = _under(MODEL)
     execution = _under(EXECUTION)
+    files = _under(FILES)
     session = _under(SESSION)
     output = _under(OUTPUT)
     which = [
@@ -158,12 +214,21 @@ def _declarations(*, resumes: bool) -> list[Decorator]:
         session("Keep nothing: a session in memory.", "--ephemeral", is_flag=True),
     ]
     return [
-        model(f"{', '.join(PROVIDERS)}, command:ARGV or files:DIR.", "--provider", metavar="NAME"),
+        model(
+            f"A name of the configuration, {', '.join(PROVIDERS)}, command:ARGV or files:DIR.",
+            "--provider",
+            metavar="NAME",
+        ),
         model("The model, with or without its vendor in front.", "--model", metavar="NAME"),
         model("How much the model thinks, where it has a choice.", "--variant", metavar="NAME"),
         model("The server; alone, one that speaks OpenAI's Chat Completions.", "--base-url", metavar="URL"),
         model("The model's context, where it is not known.", "--max-context-tokens", metavar="N", type=count),
         model("Tokens of one reply at most.", "--max-output-tokens", metavar="N", type=count),
+        execution(
+            "How the model acts: by programs (rlm) or by tool calls (standard); a session keeps it.",
+            "--mode",
+            type=click.Choice(MODES),
+        ),
         execution("Text that programs read lazily as `context`.", "--context", metavar="FILE|DIR|-"),
         execution("A variable of programs; repeatable.", "--var", "variables", metavar="NAME=JSON", multiple=True),
         execution(
@@ -175,6 +240,28 @@ def _declarations(*, resumes: bool) -> list[Decorator]:
         execution("Model calls of the turn at most.", "--max-turns", metavar="N", type=count),
         execution("Seconds of the turn at most.", "--timeout", metavar="S", type=seconds),
         execution("Run as if started in DIR.", "--cwd", "-C", metavar="DIR", type=folder),
+        files(
+            "A directory that file tools may read; repeatable. The current one if none is given.",
+            "--root",
+            "roots",
+            metavar="DIR",
+            multiple=True,
+        ),
+        files("Let file tools write below the roots, too.", "--allow-write", is_flag=True),
+        files(
+            "Let the model run commands. No root confines them: they reach whatever you may reach.",
+            "--allow-shell",
+            is_flag=True,
+        ),
+        files("Leave out the file tools.", "--no-files", is_flag=True),
+        execution("Use no MCP server.", "--no-mcp", is_flag=True),
+        execution("Use the MCP servers that the project names, without asking.", "--trust-project", is_flag=True),
+        execution(
+            "Who decides where a tool needs approval: you (ask), yes (allow), no (deny), or you later (park)."
+            " If not given: ask on a terminal, deny elsewhere.",
+            "--approve",
+            type=click.Choice(WAYS),
+        ),
         *([] if resumes else which),
         session("Seconds to wait for a session that is busy.", "--wait", metavar="S", type=_Seconds(min=0)),
         session("Record every effect, so that a killed turn can be resumed.", "--durable", is_flag=True),
@@ -214,7 +301,7 @@ def turn_options(*, resumes: bool = False) -> Decorator:
 
 def write_options(command: click.Command, context: click.Context, formatter: click.HelpFormatter) -> None:
     """The options of a command as help shows them: what has no heading, then each heading with its own."""
-    groups: dict[str, list[tuple[str, str]]] = {OTHER: [], MODEL: [], EXECUTION: [], SESSION: [], OUTPUT: []}
+    groups: dict[str, list[tuple[str, str]]] = {OTHER: [], MODEL: [], EXECUTION: [], FILES: [], SESSION: [], OUTPUT: []}
     for parameter in command.get_params(context):
         record = parameter.get_help_record(context)
         if record is not None:

@@ -3,47 +3,50 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Generator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, cast
-
-from jsonschema import Draft202012Validator, SchemaError
+from typing import Any, Final, Literal
 
 from lash import (
-    CancelToken,
     LashCore,
     LashError,
     LashSession,
+    PluginError,
     PromptContribution,
-    SessionBusyError,
     Turn,
     TurnActivity,
     TurnOutcome,
     TurnResult,
+    TurnSuspended,
 )
 from lash.cli.answers import Answers
+from lash.cli.asking import Way, agreed, approver, has_terminal, way_of
 from lash.cli.book import Known, SessionBook
 from lash.cli.capture import captured, own_output
+from lash.cli.composing import Composer, not_composed
 from lash.cli.context import Context, ContextStore
 from lash.cli.exits import CliError, Exit, exit_of, exit_of_error, why_stopped
+from lash.cli.given import Given, check_mode, enter
 from lash.cli.home import Home
-from lash.cli.instructions import project_instructions
 from lash.cli.live import LiveView
 from lash.cli.models import Chosen, ModelFlags, choose
 from lash.cli.options import TurnOptions
+from lash.cli.providers import PROGRAMS
+from lash.cli.questions import suspended_told, unfinished_told, way_on
 from lash.cli.screen import Screen
-from lash.cli.tools import load_tools
+from lash.cli.servers import servers
+from lash.cli.stopping import Stopper
 from lash.persistence import PersistedSessionConfig
+from lash.plugins import McpServerConfig
 from lash.runtime.sansio.values import JsonValue
-from lash.tracing import TraceLevel
+from lash.turn_knobs import LiveKnobs, TurnKnobs
 
 AUTONOMOUS: Final = PromptContribution.guidance(
     "Nobody is watching",
@@ -57,83 +60,48 @@ TICK_S: Final = 0.2
 
 def print_turn(options: TurnOptions, prompt: str) -> int:
     """`lash -p`: run one turn; the exit code. Raises CliError for what cannot be begun."""
-    return _Run(options, _Given.of(options, prompt)).main(resumes=False)
+    return _Run(options, Given.of(options, prompt)).main(resumes=False)
 
 
 def resume_turn(options: TurnOptions, prompt: str | None) -> int:
-    """`lash sessions resume`: finish what was interrupted, then run the prompt, if any; the exit code."""
-    return _Run(options, _Given.of(options, prompt)).main(resumes=True)
+    """`lash sessions resume`: finish what was suspended or interrupted, then run the prompt, if any; the exit code.
+
+    That goes on where it was begun and with the options of then, where the command line says nothing else.
+    """
+    enter(options.cwd)
+    found = asyncio.run(_unfinished(options.session or ""))
+    options = replace(options, cwd=None, session=found.id)
+    if found.kept:
+        folder = found.kept.get("cwd")
+        options = replace(options.over(found.kept), cwd=Path(folder) if isinstance(folder, str) else None)
+    return _Run(options, Given.of(options, prompt)).main(resumes=True)
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
-    """What a turn is given, read and checked before anything runs; `prompt` is None where only a rest is driven on."""
+class _Found:
+    """A session that is to go on; `kept` are the options of its unfinished turn, with the folder it was begun in."""
 
-    prompt: str | None
-    variables: dict[str, JsonValue]
-    schema: dict[str, JsonValue] | None
-    tools: tuple[object, ...]
-
-    @staticmethod
-    def of(options: TurnOptions, prompt: str | None) -> _Given:
-        """What the command line gives; also enters the directory. Raises CliError and click.UsageError."""
-        if options.cwd is not None:
-            try:
-                os.chdir(options.cwd)
-            except OSError as error:
-                raise CliError(f"--cwd {options.cwd}: {error.strerror or error}") from error
-        text = _standard_input() if prompt == "-" else prompt
-        if text is not None and not text.strip():
-            raise CliError("the prompt is empty: a turn needs some text")
-        if text is not None and not _is_text(text):
-            raise CliError("the prompt is no text in the encoding of this terminal: write it as UTF-8")
-        return _Given(
-            text,
-            options.globals(),
-            read_schema(options.output_schema),
-            tuple(tool for given in options.tools for tool in load_tools(given)),
-        )
+    id: str
+    kept: dict[str, JsonValue]
 
 
-def _is_text(text: str) -> bool:
-    """Whether every byte of an argument was decoded; what was not stands in it as a lone surrogate."""
+async def _unfinished(session: str) -> _Found:
+    book = SessionBook(Home.of(os.environ))
     try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _standard_input() -> str:
-    try:
-        return sys.stdin.buffer.read().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise CliError(f"the prompt on standard input is no UTF-8 text (byte {error.start})") from error
-
-
-def read_schema(file: Path | None) -> dict[str, JsonValue] | None:
-    """The JSON Schema in a file. Raises CliError where there is none."""
-    if file is None:
-        return None
-    try:
-        schema: JsonValue = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(schema, dict):
-            raise CliError(f"--output-schema {file}: a JSON Schema is an object, not {type(schema).__name__}")
-        Draft202012Validator.check_schema(cast("dict[str, Any]", schema))
-    except SchemaError as error:
-        raise CliError(f"--output-schema {file}: no JSON Schema: {error.message}") from error
-    except OSError as error:
-        raise CliError(f"--output-schema {file}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise CliError(f"--output-schema {file}: no JSON: {error}") from error
-    return schema
+        known = await book.find(session)
+        head = await book.head(known)
+        unfinished = await book.unfinished(head.session_id if head is not None else known.id)
+        return _Found(known.id, known.kept if unfinished is not None else {})
+    finally:
+        await book.aclose()
 
 
 @dataclass(slots=True)
 class _Place:
-    """The session that turns run on: open, and with its record where it is stored."""
+    """The session that turns run on: open, and with its record where it is stored; `provider` is whom it asks."""
 
     session: LashSession
+    provider: str
     book: SessionBook | None = None
     known: Known | None = None
     context: Context | None = None
@@ -142,22 +110,20 @@ class _Place:
 class _Run:
     """One command that runs turns: a `TurnActivitySink` of theirs."""
 
-    def __init__(self, options: TurnOptions, given: _Given) -> None:
+    def __init__(self, options: TurnOptions, given: Given) -> None:
         self._options = options
         self._given = given
         screen = Screen(sys.stderr)
         self._view = LiveView(
             screen, "quiet" if options.quiet else "verbose" if options.verbose else "normal", time.monotonic
         )
-        self._token = CancelToken()
+        self._way: Way = way_of(options.approve, sys.stdin, sys.stderr)
+        self._stopper = Stopper(self._view)
         self._answers = Answers(
-            own_output(), options.output, lambda: self._token.cancel("nobody reads the standard output")
+            own_output(), options.output, lambda: self._stopper.token.cancel("nobody reads the standard output")
         )
         self._one_screen = screen.is_terminal and self._answers.is_terminal and not options.quiet
-        self._running: asyncio.Future[TurnResult[Any]] | None = None
-        self._active = False
-        self._interrupts = 0
-        self._timed_out = False
+        self._composer: Composer | None = None
 
     def main(self, *, resumes: bool) -> int:
         """Run the command; its exit code."""
@@ -167,15 +133,17 @@ class _Run:
             except LashError as error:
                 self._view.finish()
                 self._answers.failed(error)
-                self._view.warn(f"lash: {error.message} [{error.code}]{_way_on(error, self._options.session)}")
+                self._view.warn(f"lash: {error.message} [{error.code}]{way_on(error, self._options.session)}")
                 return exit_of_error(error)
             finally:
                 self._view.finish()
 
     async def _main(self, *, resumes: bool) -> int:
+        for warning in self._given.settings.warnings:
+            self._view.note(f"warning: {warning}", whole=True)
         ticking = asyncio.create_task(self._tick())
         try:
-            with self._ctrl_c(asyncio.get_running_loop()):
+            with self._stopper.on_ctrl_c():
                 if self._options.ephemeral:
                     with tempfile.TemporaryDirectory(prefix="lash-") as folder:
                         return await self._ephemeral(ContextStore(Path(folder)))
@@ -186,11 +154,12 @@ class _Run:
     # --- sessions ----------------------------------------------------------------------------------
 
     async def _ephemeral(self, contexts: ContextStore) -> int:
-        chosen = self._choose(None)
+        mode = self._mode(None, None)
+        chosen = self._choose(None, None, mode)
         context = self._context(contexts)
-        core = LashCore.rlm(tools=self._given.tools, **self._trace())
+        core = await self._core(mode)
         async with self._opened(core, "ephemeral", chosen, contexts, context) as session:
-            return await self._turns(_Place(session), resumes=False)
+            return await self._turns(_Place(session, chosen.label), resumes=False)
 
     async def _stored(self, *, resumes: bool) -> int:
         home = Home.of(os.environ)
@@ -198,35 +167,88 @@ class _Run:
         try:
             known = await book.find(self._options.session) if self._options.session else None
             head = await book.head(known) if known is not None else None
-            unfinished = known is not None and await book.unfinished(head.session_id if head is not None else known.id)
-            if resumes and self._given.prompt is None and not unfinished:
-                raise CliError("this session has no interrupted turn: give a prompt for another one")
-            chosen = self._choose(head.config if head is not None else None)
+            leaf = None if known is None else head.session_id if head is not None else known.id
+            unfinished = None if leaf is None else await book.unfinished(leaf)
+            if resumes and self._given.prompt is None and unfinished is None:
+                raise CliError("this session has no suspended or interrupted turn: give a prompt for another one")
+            if known is not None and unfinished is not None and not resumes and await book.state(known) != "busy":
+                raise CliError(unfinished_told(known, unfinished), Exit.BUSY)
+            if unfinished is not None and unfinished.approvals and self._options.approve is None:
+                # Going on with a turn decides none of its questions.
+                self._way = "ask" if self._way == "ask" else "park"
+            mode = self._mode(known, head.config.mode if head is not None else None)
+            chosen = self._choose(head.config if head is not None else None, known, mode)
             home.make()
             context = self._context(contexts)
             new = known is None
             if known is None:
                 first = self._given.prompt or ""
-                known = await book.make(name=self._options.name, context=context, first=first, model=chosen.model)
+                known = await book.make(
+                    name=self._options.name, context=context, first=first, model=chosen.model, mode=mode
+                )
+            durable = self._options.is_durable or unfinished is not None
+            if durable and unfinished is None:
+                own: dict[str, JsonValue] = {"options": {**self._options.kept(), "cwd": os.getcwd()}}
+                if context is not None:
+                    own["context"] = {**context.to_json()}
+                known = await book.note(known, own=own)
             place = None
             try:
-                core = LashCore.rlm(
-                    tools=self._given.tools,
+                core = await self._core(
+                    mode,
                     store=book.stores,
                     attachments=home.attachments(),
-                    effect_host=home.journal() if self._options.durable or unfinished else None,
-                    **self._trace(),
+                    effect_host=home.journal() if durable else None,
                 )
                 async with self._opened(core, known.id, chosen, contexts, context or known.context) as session:
-                    place = _Place(session, book, known, context)
-                    return await self._turns(place, resumes=resumes and unfinished)
+                    place = _Place(session, chosen.label, book, known, context)
+                    return await self._turns(place, resumes=resumes and unfinished is not None)
             finally:
-                if new and not self._options.durable and (place is None or not place.session.read_view().turn_index):
-                    await book.stores.delete_store(known.id)  # nothing was committed: there is nothing to go on with
+                committed = place is not None and place.session.read_view().turn_index
+                if new and not committed and await book.unfinished(known.id) is None:
+                    await book.stores.delete_store(known.id)  # there is nothing to go on with
         finally:
             await book.aclose()
 
-    def _choose(self, stored: PersistedSessionConfig | None) -> Chosen:
+    def _mode(self, known: Known | None, stored: str | None) -> str:
+        """The mode of the session: its own, else that of the flag or the configuration. Raises CliError."""
+        wanted, own = self._options.mode, stored or (known.mode if known is not None else None)
+        if known is not None and wanted not in (None, own):
+            raise CliError(
+                f"session {known.name} is in mode {own},"
+                " and a session keeps its mode: leave --mode out, or begin a new one"
+            )
+        mode = own or wanted or self._given.settings.user.mode
+        check_mode(self._options, mode)
+        return mode
+
+    async def _core(self, mode: str, **kept: Any) -> LashCore:
+        """The core, with what keeps its sessions; asks about a project's servers first, and connects them."""
+        composer = self._composer = Composer(self._options, self._given, partial(self._view.note, whole=True))
+        told = self._options.approve is not None
+        approve = approver(self._way, self._view, os.environ, told=told)
+
+        async def compose() -> LashCore:
+            found: dict[str, McpServerConfig] = {}
+            if not self._options.no_mcp:
+                found = await servers(
+                    self._given.settings,
+                    Home.of(os.environ),
+                    trusted=self._options.trust_project,
+                    ask=partial(agreed, self._view) if has_terminal(sys.stdin, sys.stderr) else None,
+                    tell=self._view.warn,
+                )
+            if found:
+                self._view.waits_for("MCP servers")
+            return await composer.core(mode, found, approve, **kept)
+
+        try:
+            return await self._stopper.run(compose())
+        except BaseException:
+            composer.close()
+            raise
+
+    def _choose(self, stored: PersistedSessionConfig | None, known: Known | None, mode: str) -> Chosen:
         options = self._options
         flags = ModelFlags(
             options.provider,
@@ -236,18 +258,15 @@ class _Run:
             options.max_context_tokens,
             options.max_output_tokens,
         )
-        chosen = choose(flags, os.environ, stored)
-        if chosen.handle.kind == "files":
+        label = known.provider if known is not None else None
+        chosen = choose(flags, os.environ, stored, self._given.settings, label)
+        kind = chosen.handle.kind
+        if mode != "rlm" and kind in PROGRAMS:
+            raise CliError(f"a model behind {kind}: has no tool calls, which mode {mode} needs: use --mode rlm")
+        if kind == "files":
             folder = chosen.handle.to_spec().get("dir")
             self._view.note(f"answer {folder}/request-N.json in reply-N.txt beside it", whole=True)
         return chosen
-
-    def _trace(self) -> dict[str, Any]:
-        """Where the trace goes."""
-        if self._options.trace is None:
-            return {}
-        level = TraceLevel(self._options.trace_level or TraceLevel.STANDARD.value)
-        return {"trace_jsonl_path": self._options.trace, "trace_level": level}
 
     def _context(self, contexts: ContextStore) -> Context | None:
         if self._options.context is None:
@@ -269,8 +288,7 @@ class _Run:
             "model_variant": chosen.variant,
             "max_context_tokens": chosen.max_context_tokens,
         }
-        instructions = project_instructions(Path.cwd(), Home.of(os.environ).folder)
-        knobs["prompt"] = [AUTONOMOUS, *instructions]
+        knobs["prompt"] = [AUTONOMOUS]
         if self._options.max_turns is not None:
             knobs["max_turns"] = self._options.max_turns
         if context is not None:
@@ -279,8 +297,14 @@ class _Run:
             knobs["globals"] = self._given.variables
         async with AsyncExitStack() as stack:
             stack.push_async_callback(chosen.handle.aclose)
+            if self._composer is not None:
+                stack.callback(self._composer.close)
             await stack.enter_async_context(core)
-            yield await stack.enter_async_context(core.session(session_id, **knobs))
+            try:
+                session = await stack.enter_async_context(core.session(session_id, **knobs))
+            except PluginError as error:
+                raise not_composed(error) from error
+            yield session
 
     # --- turns -------------------------------------------------------------------------------------
 
@@ -289,49 +313,66 @@ class _Run:
         wait, session = self._options.wait or 0.0, place.session
         code: int = Exit.OK
         if resumes:
-            code = await self._turn(place, session.resume_turn(sink=self, cancel=self._token, wait_if_busy=wait))
+            live: LiveKnobs = {
+                "sink": self,
+                "cancel": self._stopper.token,
+                "wait_if_busy": wait,
+                "on_wait": self._on_wait,
+            }
+            code = await self._turn(place, session.resume_turn(**live))
         if self._given.prompt is not None and code == Exit.OK:
             schema = self._given.schema
-            turn = session.turn(
-                self._given.prompt,
-                require_submit=schema,
-                allow_prose_or_submit=schema is None,
-                sink=self,
-                cancel=self._token,
-                wait_if_busy=wait,
-            )
-            code = await self._turn(place, turn)
+            knobs: TurnKnobs = {
+                "sink": self,
+                "cancel": self._stopper.token,
+                "wait_if_busy": wait,
+                "on_wait": self._on_wait,
+            }
+            if session.mode == "rlm":
+                knobs |= {"require_submit": schema, "allow_prose_or_submit": schema is None}
+            code = await self._turn(place, session.turn(self._given.prompt, **knobs))
         return code
 
     async def _turn(self, place: _Place, turn: Turn[TurnResult[Any]]) -> int:
         """Run a turn and write what it came to; the exit code."""
         self._view.waits_for("session")
         began = time.monotonic()
-        timeout = self._options.timeout
-        timer = None if timeout is None else asyncio.get_running_loop().call_later(timeout, self._overdue)
-        self._running, self._active = asyncio.ensure_future(turn.result()), False
         try:
-            result = await self._running
-        except asyncio.CancelledError:
-            if not self._token.cancelled:
-                raise
-            raise CliError(f"cancelled before the turn began ({self._token.reason})", self._gave_up()) from None
-        finally:
-            if timer is not None:
-                timer.cancel()
+            with self._stopper.within(self._options.timeout):
+                result = await self._stopper.run(turn.result())
+        except TurnSuspended as suspended:
+            return await self._suspended(place, suspended)
         if place.book is not None and place.known is not None:
-            place.known = await place.book.used(place.known, context=place.context, result=result)
+            why = why_stopped(result.outcome.stop) if isinstance(result.outcome, TurnOutcome.Stopped) else None
+            place.known = await place.book.used(
+                place.known, context=place.context, result=result, provider=place.provider, why=why
+            )
         self._view.finish()
         name = place.known.name if place.known is not None else None
         self._answers.result(result, shown=self._view.last_prose if self._one_screen else "", session_name=name)
         self._view.note(_summary(result, place.known, time.monotonic() - began))
         if isinstance(result.outcome, TurnOutcome.Stopped):
             self._view.warn(f"lash: {why_stopped(result.outcome.stop)}")
-        return exit_of(result.outcome, timed_out=self._timed_out)
+        return exit_of(result.outcome, timed_out=self._stopper.timed_out)
+
+    async def _suspended(self, place: _Place, suspended: TurnSuspended) -> int:
+        """Tell what a turn waits for, and the way on; the exit code."""
+        self._view.finish()
+        session_id, name = place.session.session_id, place.known.name if place.known is not None else None
+        if place.book is not None and place.known is not None:
+            place.known = await place.book.note(place.known, own={"leaf": session_id})
+        self._answers.suspended(suspended, session_id=session_id, session_name=name)
+        for line in suspended_told(suspended.approvals, name):
+            self._view.warn(line)
+        return Exit.SUSPENDED
+
+    @property
+    def _on_wait(self) -> Literal["block", "park"]:
+        return "park" if self._way == "park" else "block"
 
     async def emit(self, activity: TurnActivity) -> None:
         """Take one activity."""
-        self._active = True
+        self._stopper.begun = True
         self._answers.activity(activity)
         await self._view.emit(activity)
 
@@ -339,42 +380,6 @@ class _Run:
         while True:
             await asyncio.sleep(TICK_S)
             self._view.tick()
-
-    # --- stopping ----------------------------------------------------------------------------------
-
-    @contextmanager
-    def _ctrl_c(self, loop: asyncio.AbstractEventLoop) -> Generator[None]:
-        """Ctrl+C asks the turn to stop, which commits; a second one ends the process, whatever the loop is doing."""
-
-        def interrupted(*_: object) -> None:
-            self._interrupts += 1
-            if self._interrupts > 1:
-                self._view.finish()
-                os._exit(Exit.CANCELLED)
-            loop.call_soon_threadsafe(self._cancel)
-
-        before = signal.signal(signal.SIGINT, interrupted)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
-
-    def _cancel(self) -> None:
-        self._view.note("cancelling; Ctrl+C again ends at once")
-        self._stop("interrupted")
-
-    def _overdue(self) -> None:
-        self._timed_out = True
-        self._stop(f"timeout after {self._options.timeout:g} s")
-
-    def _stop(self, reason: str) -> None:
-        """Ask the turn to stop; one that still waits for its session is given up, as there is nothing to commit."""
-        self._token.cancel(reason)
-        if self._running is not None and not self._active:
-            self._running.cancel()
-
-    def _gave_up(self) -> Exit:
-        return Exit.LIMIT if self._timed_out else Exit.CANCELLED
 
 
 def _summary(result: TurnResult[Any], known: Known | None, seconds: float) -> str:
@@ -385,14 +390,3 @@ def _summary(result: TurnResult[Any], known: Known | None, seconds: float) -> st
     if known is not None:
         parts.insert(0, f"session {known.name} ({known.id[:8]})")
     return " · ".join(parts)
-
-
-def _way_on(error: LashError, session: str | None) -> str:
-    """What to do about a session that cannot be had."""
-    if not isinstance(error, SessionBusyError):
-        return ""
-    if error.code == "turn_suspended":
-        return f"; `lash sessions resume {session}` drives it on"
-    return (
-        f"; another process runs a turn on {session}, or was killed less than half a minute ago: --wait S waits for it"
-    )

@@ -13,11 +13,13 @@ from typing import Any, TypeVar
 import click
 
 from lash import CheckpointNotKept, LashCore, UnknownTurn
+from lash.cli.asking import in_short
 from lash.cli.book import Known, SessionBook, new_id
 from lash.cli.exits import CliError
 from lash.cli.home import Home
 from lash.cli.live import brief, call_row
-from lash.cli.screen import Screen, cells, clean, cut, one_line
+from lash.cli.screen import Screen, cells, clean, cut
+from lash.cli.tables import write_table
 from lash.cli.transcript import Call, Step, Transcript, TurnRecord, read_transcript
 from lash.runtime.sansio.values import JsonValue
 
@@ -42,7 +44,7 @@ def list_all(*, as_json: bool) -> None:
     async def work(book: SessionBook) -> list[tuple[Known, str]]:
         return [(known, await book.state(known)) for known in await book.all()]
 
-    found = _with_book(work)
+    found = with_book(work)
     if as_json:
         click.echo(json.dumps([_row(known, state) for known, state in found], ensure_ascii=False, indent=2))
     elif not found:
@@ -57,7 +59,7 @@ def show(session: str, *, turn: int | None, as_json: bool) -> None:
     async def work(book: SessionBook) -> Transcript:
         return await read_transcript(book, await book.find(session))
 
-    transcript = _with_book(work)
+    transcript = with_book(work)
     if turn is not None:
         if turn > len(transcript.turns):
             count = len(transcript.turns)
@@ -95,7 +97,8 @@ def fork(session: str, *, turn: str | None, name: str | None, as_json: bool) -> 
             ) from error
         made = await book.find(made_id)
         turns = _turn_of(made.forked_from)
-        own: dict[str, JsonValue] = {"used_ms": int(time.time() * 1000), "turns": turns}
+        own: dict[str, JsonValue] = {"used_ms": int(time.time() * 1000), "turns": turns, "mode": source.mode}
+        own["provider"] = source.provider
         if source.context is not None:
             own["context"] = source.context.to_json()
         return await book.note(
@@ -106,7 +109,7 @@ def fork(session: str, *, turn: str | None, name: str | None, as_json: bool) -> 
             first_user_message=source.meta.first_user_message if turns else None,
         )
 
-    made = _with_book(work)
+    made = with_book(work)
     if as_json:
         click.echo(json.dumps(_row(made, "idle"), ensure_ascii=False, indent=2))
     else:
@@ -120,7 +123,9 @@ def _turn_of(origin: JsonValue) -> int:
     return turn if isinstance(turn, int) else 0
 
 
-def _with_book(work: Callable[[SessionBook], Coroutine[Any, Any, T]]) -> T:
+def with_book(work: Callable[[SessionBook], Coroutine[Any, Any, T]]) -> T:
+    """Do something with the stored sessions, and close what it opens."""
+
     async def run() -> T:
         book = SessionBook(Home.of(os.environ))
         try:
@@ -143,7 +148,7 @@ def _row(known: Known, state: str) -> dict[str, Any]:
         "used_ms": known.used_ms,
         "turns": known.turns,
         "model": meta.model,
-        "mode": "rlm",
+        "mode": known.mode,
         "state": state,
         "cwd": meta.cwd,
         "first_message": meta.first_user_message,
@@ -152,9 +157,9 @@ def _row(known: Known, state: str) -> dict[str, Any]:
 
 
 def _write_table(rows: list[dict[str, Any]]) -> None:
-    """One line a session. Where that is wider than the screen, columns are left out, the least telling first."""
-    screen, now = Screen(sys.stdout), time.time() * 1000
-    table = {
+    """One line a session."""
+    now = time.time() * 1000
+    columns = {
         "ID": [row["id"][:8] for row in rows],
         "NAME": [clean(row["name"]) for row in rows],
         "AGE": [age((now - row["used_ms"]) / 1000) for row in rows],
@@ -163,18 +168,8 @@ def _write_table(rows: list[dict[str, Any]]) -> None:
         "MODE": [row["mode"] for row in rows],
         "STATE": [row["state"] for row in rows],
     }
-    widths = {head: max(cells(text) for text in (head, *texts)) + 2 for head, texts in table.items()}
-    for head in LEAST_TELLING:
-        if sum(widths.values()) + LEAST_MESSAGE > screen.width:
-            del widths[head]
-    room = max(0, screen.width - sum(widths.values()))
-    lines = ["".join(head.ljust(width) for head, width in widths.items()) + cut("FIRST MESSAGE", room)]
-    for at, row in enumerate(rows):
-        line = "".join(table[head][at] + " " * (width - cells(table[head][at])) for head, width in widths.items())
-        lines.append(screen.signs(line) + (one_line(row["first_message"] or "", room) if room else ""))
-    click.echo(screen.bold(lines[0].rstrip()))
-    for line in lines[1:]:
-        click.echo(line.rstrip())
+    asked = ("FIRST MESSAGE", [row["first_message"] or "" for row in rows])
+    write_table(columns, least_telling=LEAST_TELLING, rest=asked, least_rest=LEAST_MESSAGE)
 
 
 LEAST_TELLING = ("MODE", "MODEL", "TURNS", "STATE", "AGE")
@@ -221,6 +216,10 @@ class _Page:
         if not transcript.turns:
             self._line("")
             self._line("no turn has been finished" + (f"; asked was: {transcript.asked}" if transcript.asked else ""))
+        for approval in transcript.waits_for:
+            self._line("")
+            waits = clean(f"waits for approval {approval.approval_id}: {in_short(approval)}")
+            self._line(screen.bad("? ") + waits)
         kept = [turn.turn for turn in transcript.turns if turn.kept]
         if kept and kept != [turn.turn for turn in transcript.turns]:
             self._line("")
@@ -236,9 +235,14 @@ class _Page:
             for step in turn.steps:
                 self._step(step)
         elif turn.steps:
-            calls = sum(len(step.calls) for step in turn.steps)
-            failed = sum(step.error is not None for step in turn.steps)
-            told = [_count(len(turn.steps), "program"), _count(calls, "call")]
+            calls = [call for step in turn.steps for call in step.calls]
+            programs = [step for step in turn.steps if step.code is not None]
+            told = [_count(len(programs), "program")] if programs else []
+            told.append(_count(len(calls), "call"))
+            # A failed call of a program is the program's business; without one it is all that can fail.
+            failed = sum(step.error is not None for step in programs) + sum(
+                not call.worked for step in turn.steps if step.code is None for call in step.calls
+            )
             if failed:
                 told.append(f"{failed} failed")
             self._line(screen.dim(f"  {', '.join(told)}"))
@@ -247,12 +251,15 @@ class _Page:
             if not isinstance(turn.answer, str) and cells(answer) > self._width - 2:
                 answer = json.dumps(turn.answer, ensure_ascii=False, indent=2)
             self._text(screen.good("= "), answer)
+        elif turn.why is not None:
+            self._text(screen.bad(screen.signs("✗ ")), turn.why)
 
     def _step(self, step: Step) -> None:
         screen = self._screen
         if step.prose.strip():
             self._text("  ", step.prose)
-        self._text(screen.accent(screen.signs("│ ")), step.code)
+        if step.code is not None:
+            self._text(screen.accent(screen.signs("│ ")), step.code)
         for call in step.calls:
             self._call(call)
         for text in step.prints:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from lash import PendingApproval
 from lash.cli.book import Known, SessionBook
 from lash.modes.rlm.types import RlmTrajectoryEntry, read_event
 from lash.persistence import RuntimePersistence, SessionNode
 from lash.runtime.errors import CheckpointNotKept, UnknownTurn
-from lash.runtime.sansio.messages import SessionEvent
+from lash.runtime.sansio.messages import Message, SessionEvent
 from lash.runtime.sansio.tools import ToolCallRecord, ToolOutput
 from lash.runtime.sansio.values import JsonValue
 from lash.usage import TokenUsage
@@ -31,10 +32,10 @@ class Call:
 
 @dataclass(slots=True)
 class Step:
-    """A program that ran, with what was said before it."""
+    """A program that ran, with what was said before it; in standard mode calls of a reply, and `code` is None."""
 
     prose: str
-    code: str
+    code: str | None
     prints: tuple[str, ...]
     error: str | None
     calls: list[Call] = field(default_factory=list[Call])
@@ -42,7 +43,9 @@ class Step:
 
 @dataclass(slots=True)
 class TurnRecord:
-    """One turn. `ended` is how, `answer` the value or the prose; `kept` whether a fork can begin from it."""
+    """One turn. `ended` is how, `why` what stopped it, `answer` the value or the prose; `kept` whether a fork can begin
+    from it.
+    """
 
     turn: int
     turn_id: str
@@ -50,13 +53,17 @@ class TurnRecord:
     asked: str = ""
     steps: list[Step] = field(default_factory=list[Step])
     ended: str = "stopped"
+    why: str | None = None
     answer: JsonValue = None
     kept: bool = False
 
 
 @dataclass(slots=True)
 class Transcript:
-    """A session and its turns; `asked` is its first question, `tokens` what was used in all."""
+    """A session and its turns.
+
+    `asked` is its first question, `tokens` what was used in all, `waits_for` what an unfinished turn asks a person.
+    """
 
     id: str
     name: str
@@ -70,6 +77,7 @@ class Transcript:
     asked: str | None
     tokens: TokenUsage
     turns: list[TurnRecord]
+    waits_for: list[PendingApproval] = field(default_factory=list[PendingApproval])
 
     def to_json(self) -> dict[str, Any]:
         """As JSON."""
@@ -87,6 +95,10 @@ async def read_transcript(book: SessionBook, known: Known) -> Transcript:
             await _add_checkpoint(store, turn)
         tokens = sum((entry.usage for entry in read.usage), tokens)
         head = read
+    for turn_id, why in known.stops.items():
+        if turn_id in turns:
+            turns[turn_id].why = why
+    unfinished = await book.unfinished(head.session_id if head is not None else known.id)
     return Transcript(
         id=known.id,
         name=known.name,
@@ -100,6 +112,7 @@ async def read_transcript(book: SessionBook, known: Known) -> Transcript:
         asked=known.meta.first_user_message,
         tokens=tokens,
         turns=list(turns.values()),
+        waits_for=list(unfinished.approvals) if unfinished is not None else [],
     )
 
 
@@ -118,8 +131,9 @@ async def _add_checkpoint(store: RuntimePersistence, turn: TurnRecord) -> None:
 def _add_turns(turns: dict[str, TurnRecord], nodes: Sequence[SessionNode], *, handed_on: bool) -> None:
     """Add what the nodes of a path say to the turns that they belong to; a turn may have begun in another session."""
     begun = set(turns) if handed_on else set[str]()
-    calls: dict[str, Call] = {}
-    named: list[tuple[Step, Sequence[str]]] = []
+    calls: dict[tuple[str, str], Call] = {}
+    named: list[tuple[str, Step, Sequence[str]]] = []
+    replies: list[tuple[str, Step, Sequence[str]]] = []
     for node in nodes:
         # Ids of nodes are n:TURN:NUMBER (runtime.md 3.1); what a handoff begins with belongs to no turn.
         turn_id = node.node_id.partition(":")[2].rpartition(":")[0]
@@ -130,20 +144,44 @@ def _add_turns(turns: dict[str, TurnRecord], nodes: Sequence[SessionNode], *, ha
             case SessionEvent.Conversation(message=message) if message.origin is None:
                 if message.role == "user" and turn_id not in begun:
                     turn.asked = f"{turn.asked}\n{message.text()}".strip()
+                elif message.role == "assistant" and (ids := _asked_for(message)):
+                    step = Step(message.text(), None, (), None)
+                    replies.append((turn_id, step, ids))
+                    turn.steps.append(step)
                 elif message.role == "assistant":
                     turn.ended, turn.answer = "assistant_message", message.text()
             case SessionEvent.Tool(record=record):
-                calls[record.call_id] = _call(record)
+                call = calls[turn_id, record.call_id] = _call(record)
+                step = _reply_with(replies, turn_id, record.call_id)
+                if step is not None:
+                    step.calls.append(call)
             case event:
                 entry = read_event(event)
                 if isinstance(entry, RlmTrajectoryEntry):
                     step = Step(entry.prose, entry.code, entry.output, entry.error)
-                    named.append((step, entry.tool_call_ids))
+                    named.append((turn_id, step, entry.tool_call_ids))
                     turn.steps.append(step)
                     if entry.final_output is not None:
                         turn.ended, turn.answer = "submitted_value", entry.final_output.get("value")
-    for step, ids in named:
-        step.calls = [calls[number] for number in ids if number in calls]
+    for turn_id, step, ids in named:
+        step.calls = [calls[turn_id, number] for number in ids if (turn_id, number) in calls]
+
+
+def _reply_with(replies: Sequence[tuple[str, Step, Sequence[str]]], turn_id: str, call_id: str) -> Step | None:
+    """The reply in standard mode that asked for a call; the last of its turn, as not every server makes ids unlike.
+
+    What a batch has called is called like it, with a number behind a colon.
+    """
+    asked = call_id.rpartition(":")[0] or call_id
+    for of_turn, step, ids in reversed(replies):
+        if of_turn == turn_id and (call_id in ids or asked in ids):
+            return step
+    return None
+
+
+def _asked_for(message: Message) -> list[str]:
+    """The ids of the native calls in a reply."""
+    return [part.tool_call_id for part in message.parts if part.kind == "tool_call" and part.tool_call_id is not None]
 
 
 def _call(record: ToolCallRecord) -> Call:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from lash.cli.command import run
-from lash.cli.models import VENDORS
+from lash.host.providers.environment import PROVIDERS
 
 MODEL = Path(__file__).with_name("model.py")
 ROOT = Path(__file__).parents[2]
@@ -95,7 +95,7 @@ def lash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     monkeypatch.chdir(folder)
     made = Lash(folder, monkeypatch, capsys)
     monkeypatch.setenv("LASH_HOME", str(made.home))
-    for name in ("LASH_MODEL", "LASH_PROVIDER", "OPENAI_COMPATIBLE_BASE_URL", *(one.key for one in VENDORS.values())):
+    for name in ("LASH_MODEL", "LASH_PROVIDER", "OPENAI_COMPATIBLE_BASE_URL", *(one.key for one in PROVIDERS.values())):
         monkeypatch.delenv(name, raising=False)
     # A process of its own has this checkout's packages whatever directory it is in.
     monkeypatch.setenv("PYTHONPATH", str(ROOT))

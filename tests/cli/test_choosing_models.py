@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from lash.cli.exits import CliError, Exit
-from lash.cli.models import NO_PROVIDER, VENDORS, ModelFlags, choose
+from lash.cli.models import NO_PROVIDER, ModelFlags, choose
 from lash.cli.options import PROVIDERS
+from lash.host.providers.environment import PROVIDERS as KNOWN
 from lash.persistence import PersistedSessionConfig
 from tests.cli.conftest import Lash
 
@@ -39,6 +40,9 @@ def refused(environment: dict[str, str], stored: PersistedSessionConfig | None =
         (ANTHROPIC | OPENAI, {"provider": "openai", "model": "gpt-5.4"}, "openai"),
         (ANTHROPIC | OPENAI | {"LASH_PROVIDER": "openai"}, {"model": "new", "max_context_tokens": 9}, "openai"),
         (ANTHROPIC | {"LASH_MODEL": "claude-sonnet-4.6"}, {}, "anthropic"),
+        ({"GEMINI_API_KEY": "g"}, {}, "google"),
+        (ANTHROPIC | {"GEMINI_API_KEY": "g"}, {"model": "google/gemini-2.5-pro"}, "google"),
+        (ANTHROPIC | {"GEMINI_API_KEY": "g"}, {"model": "gemini-2.5-pro"}, "google"),
         (ROUTER, {"model": "anthropic/claude-sonnet-4.6"}, "openrouter"),
         (ANTHROPIC | ROUTER, {"model": "anthropic/claude-sonnet-4.6"}, "anthropic"),
         (ANTHROPIC | ROUTER, {"model": "openrouter/anthropic/claude-sonnet-4.6"}, "openrouter"),
@@ -70,7 +74,7 @@ def test_a_bound_of_replies_reaches_the_provider() -> None:
 
 
 def test_help_lists_the_providers_that_there_are() -> None:
-    assert tuple(VENDORS) == PROVIDERS
+    assert tuple(KNOWN) == PROVIDERS
 
 
 # --- sessions that have run ------------------------------------------------------------------------
@@ -106,7 +110,7 @@ def test_a_session_whose_provider_is_gone_says_how_to_name_it(kind: str, way: st
 def test_without_any_model_the_ways_to_one_are_listed(lash: Lash) -> None:
     ran = lash("-p", "hi")
     assert (ran.code, ran.out) == (3, "")
-    assert ran.err == f"lash: {NO_PROVIDER}\n"
+    assert ran.err == f"lash: {NO_PROVIDER.format(path=lash.home / 'config.toml')}\n"
     for way in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY", "--base-url", "command:", "files:DIR"):
         assert way in ran.err
 
@@ -137,7 +141,7 @@ def test_an_unknown_model_is_told_with_three_neighbours_and_the_flag() -> None:
 @pytest.mark.parametrize(
     ("environment", "flags", "said"),
     [
-        (ANTHROPIC | OPENAI, {}, "several providers (anthropic, openai)"),
+        (ANTHROPIC | OPENAI, {}, "several providers can be used (anthropic, openai)"),
         (ANTHROPIC, {"provider": "antropic"}, "Did you mean anthropic?"),
         (ANTHROPIC, {"variant": "huge"}, "choose one of"),
         (SERVER, {}, "--model"),

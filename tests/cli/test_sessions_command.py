@@ -210,7 +210,7 @@ def test_without_a_prompt_there_must_be_something_to_resume(lash: Lash) -> None:
     lash.ask("One.", also=("--name", "it"))
     ran = lash("sessions", "resume", "it", "--provider", lash.script("x"))
     assert ran.code == 2
-    assert "no interrupted turn" in ran.err
+    assert "no suspended or interrupted turn" in ran.err
 
 
 TOOLS = '''
@@ -259,6 +259,20 @@ def test_a_killed_durable_turn_is_driven_on_without_repeating_anything(lash: Las
     assert (ran.code, ran.out) == (0, "1\n2\n")
     assert (lash.folder / "notes.txt").read_text() == "once\n"
     assert lash("sessions", "list", "--json").json[0]["state"] == "idle"
+
+
+def test_a_killed_durable_turn_needs_none_of_its_options_again(lash: Lash) -> None:
+    lash.write("work/tools.py", TOOLS)
+    here = lash.folder / "here"
+    replies = (block('a = (call note { text: "once" })?\nsubmit [a, n]'), {"hang": True, "touch": str(here)})
+    flags = ("-C", "work", "--tools", "tools.py", "--var", "n=7", "--durable", "--name", "it")
+    with running(lash, "-p", "Note it.", "--provider", lash.script(replies[1]), *flags, until=here):
+        pass
+    (row,) = lash("sessions", "list", "--json").json
+    free_lease(lash, row["id"])
+    ran = lash("sessions", "resume", "it", "--provider", lash.script(replies[0]))
+    assert (ran.code, ran.json) == (0, [1, 7]), ran.err
+    assert (lash.folder / "work" / "notes.txt").read_text() == "once\n"
 
 
 def free_lease(lash: Lash, session: str) -> None:

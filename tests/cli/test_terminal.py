@@ -55,15 +55,39 @@ def noise() -> None:
 '''
 
 
+ON_ITS_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+)
+"""Runs a command with the terminal as its own, so that Ctrl+C typed there reaches it."""
+
+
 def on_terminal(
-    argv: list[str], *, columns: int = 60, seen: Callable[[str], None] = lambda text: None, **environment: str
+    argv: list[str],
+    *,
+    columns: int = 60,
+    seen: Callable[[str], None] = lambda text: None,
+    types: Callable[[Callable[[str], None]], Callable[[str], None]] | None = None,
+    **environment: str,
 ) -> tuple[int, str]:
-    """Run on a terminal; exit code and all that was written. `seen` is told again and again what was written so far."""
+    """Run on a terminal; exit code and all that was written. `seen` is told again and again what was written so far.
+
+    `types` is given what types, and gives another `seen`.
+    """
     ours, theirs = pty.openpty()
+
+    def write(text: str) -> None:
+        os.write(ours, text.encode())
+
+    seen = seen if types is None else types(write)
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
     env = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     process = subprocess.Popen(
-        argv, stdin=theirs, stdout=theirs, stderr=theirs, env={**env, "TERM": "xterm", **environment}
+        [sys.executable, "-S", "-c", ON_ITS_TERMINAL, *argv],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**env, "TERM": "xterm", **environment},
+        start_new_session=True,
     )
     os.close(theirs)
     written, until = b"", time.monotonic() + 60
@@ -221,10 +245,18 @@ except SystemExit:
 
 def test_help_and_version_load_next_to_nothing(lash: Lash) -> None:
     for flag in ("--help", "--version"):
-        assert not modules_after(lash, flag) & {"textual", "pydantic", "wasmtime", "anthropic", "openai", "sqlite3"}
+        assert not modules_after(lash, flag) & {
+            "textual",
+            "pydantic",
+            "wasmtime",
+            "anthropic",
+            "openai",
+            "mcp",
+            "sqlite3",
+        }
 
 
 def test_a_turn_loads_no_user_interface_and_no_sdk_that_it_does_not_need(lash: Lash) -> None:
     loaded = modules_after(lash, "-p", "hi", "--provider", lash.script("Yes."))
     assert "wasmtime" in loaded
-    assert not loaded & {"textual", "prompt_toolkit", "rich", "anthropic", "openai"}
+    assert not loaded & {"textual", "prompt_toolkit", "rich", "anthropic", "openai", "mcp", "trafilatura", "pypdf"}

@@ -1,0 +1,83 @@
+"""Stopping a run: Ctrl+C, `--timeout`, a reader that has gone. The turn is asked to stop, and commits what it has."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Coroutine, Generator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from lash import CancelToken
+from lash.cli.exits import CliError, Exit
+from lash.cli.live import LiveView
+
+T = TypeVar("T")
+
+
+class Stopper:
+    """Asks what runs to stop; `begun` is set once a turn has begun, so that there is something to commit."""
+
+    def __init__(self, view: LiveView) -> None:
+        self.token = CancelToken()
+        self.begun = False
+        self.timed_out = False
+        self._view = view
+        self._running: asyncio.Future[Any] | None = None
+        self._interrupts = 0
+
+    def stop(self, reason: str) -> None:
+        """Ask the turn to stop; what runs before a turn has begun is given up."""
+        self.token.cancel(reason)
+        if self._running is not None and not self.begun:
+            self._running.cancel()
+
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Wait for work. Raises CliError where it is given up."""
+        running = asyncio.ensure_future(work)
+        self._running, self.begun = running, False
+        try:
+            return await running
+        except asyncio.CancelledError:
+            if not self.token.cancelled:
+                raise
+            code = Exit.LIMIT if self.timed_out else Exit.CANCELLED
+            raise CliError(f"cancelled before the turn began ({self.token.reason})", code) from None
+
+    @contextmanager
+    def within(self, seconds: float | None) -> Generator[None]:
+        """Stop what takes longer."""
+
+        def overdue() -> None:
+            self.timed_out = True
+            self.stop(f"timeout after {seconds:g} s")
+
+        timer = None if seconds is None else asyncio.get_running_loop().call_later(seconds, overdue)
+        try:
+            yield
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    @contextmanager
+    def on_ctrl_c(self) -> Generator[None]:
+        """Have Ctrl+C ask to stop; a second one ends the process, whatever the loop is doing."""
+        loop = asyncio.get_running_loop()
+
+        def interrupted(*_: object) -> None:
+            self._interrupts += 1
+            if self._interrupts > 1:
+                self._view.finish()
+                os._exit(Exit.CANCELLED)
+            loop.call_soon_threadsafe(self._cancel)
+
+        before = signal.signal(signal.SIGINT, interrupted)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _cancel(self) -> None:
+        self._view.note("cancelling; Ctrl+C again ends at once")
+        self.stop("interrupted")
