@@ -118,15 +118,15 @@ class InstructionFiles:
     def _content(self, path: Path) -> bytes:
         """The beginning of a file, read once for as long as it is the same; nothing where there is none."""
         try:
-            status = path.stat()
-            if not S_ISREG(status.st_mode):
-                return b""
-            known = self._read.get(path)
-            if known is None or known.mark != (status.st_mtime_ns, status.st_size):
-                with path.open("rb") as file:
+            with open(path, "rb", opener=_without_waiting) as file:
+                status = os.fstat(file.fileno())
+                if not S_ISREG(status.st_mode):
+                    return b""
+                mark = status.st_mtime_ns, status.st_size
+                known = self._read.get(path)
+                if known is None or known.mark != mark:
                     # One byte more than there is room for shows that the file goes on.
-                    known = _Read((status.st_mtime_ns, status.st_size), file.read(MOST_BYTES + 1))
-                self._read[path] = known
+                    known = self._read[path] = _Read(mark, file.read(MOST_BYTES + 1))
         except OSError:
             return b""
         return known.data
@@ -142,7 +142,13 @@ class _Read:
 
 def repository_of(folder: Path) -> Path | None:
     """The root of the Git repository that a folder is in; None where it is in none."""
-    return next((one for one in (folder, *folder.parents) if (one / ".git").exists()), None)
+    # Unlike `Path.exists` this takes what may not be looked at for absent.
+    return next((one for one in (folder, *folder.parents) if os.path.exists(one / ".git")), None)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """An opener that does not wait for somebody to write into a named pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _stays_in(root: Path, path: Path) -> bool:
@@ -154,5 +160,5 @@ def _stays_in(root: Path, path: Path) -> bool:
 
 
 def _whole_characters(data: bytes) -> str:
-    """The bytes as text; a character that is cut at the end is left out, other broken ones are replaced."""
-    return codecs.getincrementaldecoder("utf-8")("replace").decode(data)
+    """The bytes as text without its byte order mark; a character cut at the end is left out, others are replaced."""
+    return codecs.getincrementaldecoder("utf-8-sig")("replace").decode(data)

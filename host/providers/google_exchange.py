@@ -6,7 +6,7 @@ There is no SDK below it, so what `exchange.py` leaves to one is done here with 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from typing import Final, cast
@@ -36,9 +36,9 @@ MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 """How large one event may be: calls come whole, with all that they write into a file."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Post:
-    """A request that is sent: where to, with which headers and which body."""
+    """A request that is sent: where to, with which headers and which body. Headers and address may be secret."""
 
     url: str
     headers: httpx2.Headers
@@ -62,7 +62,7 @@ async def send(client: httpx2.AsyncClient, post: Post, trace: AttemptTrace) -> h
         raise unconnected(request, error) from error
     trace.received()
     count_bytes(http, trace)
-    if not http.is_error:
+    if http.is_success:
         return http
     try:
         await http.aread()
@@ -85,7 +85,7 @@ async def exchange(
             http = await send(client, post, trace)
             stack.push_async_callback(http.aclose)
             if is_event_stream(http):
-                source = httpx2.EventSource(http, MAX_EVENT_BYTES)
+                source = httpx2.EventSource(_ended(http), MAX_EVENT_BYTES)
                 events = cast("AsyncGenerator[httpx2.ServerSentEvent, None]", aiter(source))
                 await _read_stream(await stack.enter_async_context(aclosing(events)), decoder, trace, clock)
             else:
@@ -97,6 +97,28 @@ async def exchange(
         raise
     except (*NETWORK, *UNREADABLE) as error:
         raise network_failure(error, decoder.partial()).replace(request_body=trace.sent_body) from error
+
+
+class _Ended(httpx2.AsyncByteStream):
+    """The decoded bytes of an event stream, and a blank line behind them."""
+
+    def __init__(self, http: httpx2.Response) -> None:
+        self._http = http
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._http.aiter_bytes():
+            yield chunk
+        yield b"\n\n"
+
+
+def _ended(http: httpx2.Response) -> httpx2.Response:
+    """The response with a blank line at its end.
+
+    What no blank line ends is no event, and would be left out without a word: the last chunk of a careless server, or
+    one that was cut. So the former is read, and the latter found to be no JSON.
+    """
+    headers = {"content-type": http.headers["content-type"]}
+    return httpx2.Response(http.status_code, headers=headers, stream=_Ended(http), request=http.request)
 
 
 async def _read_stream(

@@ -26,7 +26,7 @@ ANNOTATIONS: Final = ("title", "description", "default", "examples", "deprecated
 
 
 class BrokenReference(Exception):
-    """A reference that leads nowhere, or only to itself; `path` is where it stands."""
+    """A reference that leads nowhere, or only to itself, or an id that is none; `path` is where it stands."""
 
     def __init__(self, path: str, problem: str) -> None:
         super().__init__(problem)
@@ -75,7 +75,10 @@ class References:
             self.dropped.append(path)
             return _open(node)
         if "$id" in node:
-            resolver = resolver.in_subresource(self._resource(node))
+            try:
+                resolver = resolver.in_subresource(self._resource(node))
+            except ValueError as error:
+                raise BrokenReference(f"{path}.$id", f"{node['$id']!r} is no id: {error}") from None
         within |= {id(node)}
         made = {name: value for name, value in node.items() if name not in (*NAMES, *KEYWORDS)}
         replace_children(made, path, lambda child, where: self._inlined(child, where, resolver, within))
@@ -110,7 +113,7 @@ class References:
 
         try:
             found = resolver.lookup(reference)
-        except Unresolvable:
+        except (Unresolvable, ValueError):  # the latter for what is no address, or no number of a list's member
             raise BrokenReference(path, f"there is no {reference!r} in the schema") from None
         return cast("object", found.contents), found.resolver
 

@@ -50,14 +50,14 @@ def restorer(tools: Sequence[LlmToolSpec]) -> Callable[[str, str], str]:
     def restore(name: str, arguments: str) -> str:
         if name not in enforced or "null" not in arguments:
             return arguments
-        try:
-            value: object = json.loads(arguments)
-        except ValueError:
-            return arguments
         from lash.runtime.tools.bounded_validation import make_validator  # jsonschema comes only where it is used
 
         schema = enforced[name]
-        restored = _without_nulls(value, schema, make_validator(schema))
+        try:
+            value: object = json.loads(arguments)
+            restored = _without_nulls(value, schema, make_validator(schema))
+        except (ValueError, RecursionError):
+            return arguments
         return arguments if restored == value else json.dumps(restored, ensure_ascii=False)
 
     return restore

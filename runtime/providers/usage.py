@@ -12,8 +12,12 @@ OVERFLOW_SHARE = 0.95
 """The share of the context that a prompt has to fill before an empty reply is taken for an overflow."""
 
 
+MOST_TOKENS = 2**53 - 1
+"""The largest count that is believed: beyond it not all JSON readers agree on what a number is."""
+
+
 def count(value: object) -> int:
-    """A token count as a wire gives it: numbers and numeric texts; anything else, and less than zero, is 0."""
+    """A token count as a wire gives it: numbers and numeric texts, up to a bound; anything else, and below 0, is 0."""
     if isinstance(value, bool):
         return 0
     if isinstance(value, str):
@@ -21,9 +25,9 @@ def count(value: object) -> int:
             value = float(value)
         except ValueError:
             return 0
-    if isinstance(value, int | float) and math.isfinite(value):
-        return max(0, int(value))
-    return 0
+    if isinstance(value, float) and not math.isfinite(value):
+        return 0
+    return min(max(0, int(value)), MOST_TOKENS) if isinstance(value, int | float) else 0
 
 
 def split_usage(

@@ -14,17 +14,25 @@ OPEN_LINE: Final = 4096
 """How many characters of the line that is being written a backspace can reach."""
 
 OPEN_SEQUENCE: Final = 4096
-"""How long an escape sequence is waited for; what is longer was none and is shown."""
+"""How much of an escape sequence is waited for; of a longer one only the beginning is taken for one."""
 
-_STRING = r"\x1b[\]PX^_]"
-"""What begins a string for the terminal: a title, a link, a device's setting. It ends with BEL or ESC and backslash."""
+_STRING: Final = r"(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])"
+"""What begins a string for the terminal: a title, a link, a device's setting.
+
+It ends with BEL, ST (one character, or ESC and backslash) or where it is given up: by CAN, SUB or another control.
+"""
+
+_IN_STRING: Final = rf"[^\x07\x18\x1a\x1b\x80-\x9f]{{0,{OPEN_SEQUENCE}}}"
+_IN_CSI: Final = rf"(?:\x1b\[|\x9b)[0-?]{{0,{OPEN_SEQUENCE}}}[ -/]{{0,{OPEN_SEQUENCE}}}"
+_IN_ESCAPE: Final = rf"\x1b[ -/]{{0,{OPEN_SEQUENCE}}}"
 
 _SEQUENCE: Final = re.compile(
-    rf"{_STRING}[^\x07\x1b]*(?:\x07|\x1b\\)?|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?|\x1b[ -/]*[0-~]?"
+    rf"{_STRING}(?:{_IN_STRING}(?:\x1b\\|[\x07\x18\x1a\x9c]|(?=[\x1b\x80-\x9f])|\Z))?"
+    rf"|{_IN_CSI}[@-~]?|{_IN_ESCAPE}[0-~]?"
 )
 """Escape sequences (ECMA-48, 5.4 to 5.6, and xterm's BEL); one that breaks off loses what there is of it."""
 
-_UNFINISHED: Final = re.compile(rf"(?:{_STRING}[^\x07\x1b]*\x1b?|(?:\x1b\[|\x9b)[0-?]*[ -/]*|\x1b[ -/]*)\Z")
+_UNFINISHED: Final = re.compile(rf"(?:{_STRING}{_IN_STRING}\x1b?|{_IN_CSI}|{_IN_ESCAPE})\Z")
 _LINE_END: Final = re.compile(r"\r+\n?")
 _CONTROLS: Final = re.compile(r"[\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
@@ -64,11 +72,7 @@ class Cleaner:
         self._held = ""
         unfinished = _UNFINISHED.search(text)
         if unfinished is not None:
-            at = unfinished.start()
-            if len(text) - at <= OPEN_SEQUENCE:
-                text, self._held = text[:at], text[at:]
-            else:
-                text = text[:at] + text[at + 2 :]
+            text, self._held = text[: unfinished.start()], text[unfinished.start() :]
         text = self._line_end + _CONTROLS.sub("", _SEQUENCE.sub("", text))
         self._line_end = ""
         if text.endswith("\r"):

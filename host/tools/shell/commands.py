@@ -31,25 +31,35 @@ class Commands:
         self._starting: set[asyncio.Task[RunningCommand]] = set()
         self._running: set[RunningCommand] = set()
         self._known: dict[int, RunningCommand] = {}
+        self._opening = 0
         self._closed = False
 
     async def start(
         self, command: Command, *, terminal: bool = False, allow_nonzero_exit: bool = False
     ) -> RunningCommand:
-        """Start a command. Raises ToolError where it cannot be started, or the session is being closed.
+        """Start a command; to one on a terminal the model can come back by its number until `forget`.
 
-        Where the caller is cancelled meanwhile the command is ended again.
+        Raises ToolError where it cannot be started, too many are open (too_many_commands), or the session is being
+        closed. Where the caller is cancelled meanwhile the command is ended again.
         """
         if self._closed:
             raise ToolError("the session is being closed; no command can be started", cls="unavailable")
+        if terminal:
+            self._check_room()
+        self._opening += terminal
         starting = asyncio.create_task(self._start(command, terminal, allow_nonzero_exit))
         self._starting.add(starting)
         starting.add_done_callback(self._starting.discard)
         try:
-            return await asyncio.shield(starting)
+            started = await asyncio.shield(starting)
         except asyncio.CancelledError:
             starting.add_done_callback(_end_again)
             raise
+        finally:
+            self._opening -= terminal
+        if terminal:
+            self._known[started.number] = started
+        return started
 
     async def _start(self, command: Command, terminal: bool, allow_nonzero_exit: bool) -> RunningCommand:
         self._count += 1
@@ -64,9 +74,9 @@ class Commands:
         running.ended.add_done_callback(lambda _: self._running.discard(running))
         return running
 
-    def check_room(self) -> None:
+    def _check_room(self) -> None:
         """Raises ToolError (too_many_commands) where no further command can be kept."""
-        if len(self._known) >= MOST_COMMANDS:
+        if len(self._known) + self._opening >= MOST_COMMANDS:
             numbers = ", ".join(map(str, self._known))
             raise ToolError(
                 f"{MOST_COMMANDS} commands are open, which is the most (session ids {numbers}): "
@@ -74,10 +84,6 @@ class Commands:
                 cls="resource_limit",
                 code="too_many_commands",
             )
-
-    def keep(self, command: RunningCommand) -> None:
-        """Let the model come back to a command by its number."""
-        self._known[command.number] = command
 
     def find(self, number: int) -> RunningCommand:
         """The command of that number. Raises ToolError where there is none."""
@@ -89,6 +95,11 @@ class Commands:
     def forget(self, command: RunningCommand) -> None:
         """The end of a command was reported."""
         self._known.pop(command.number, None)
+
+    async def end(self, command: RunningCommand) -> None:
+        """End a command that nobody will ask for any more."""
+        self.forget(command)
+        await command.stop()
 
     async def aclose(self) -> None:
         """End all commands, and what ended ones have left behind."""

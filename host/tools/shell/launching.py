@@ -50,7 +50,7 @@ class Command:
         found = shutil.which(shell, path=environ.get("PATH", os.defpath))
         if found is None:
             raise ToolError(f"the shell {shell!r} was not found; name another one in `shell`")
-        if not self.workdir.is_dir():
+        if not os.path.isdir(self.workdir):  # `Path.is_dir` raises OSError for a path that is too long
             raise ToolError(f"the workdir {str(self.workdir)!r} is no directory")
         name = Path(shell).name
         if self.login and name not in LOGIN_SHELLS:

@@ -113,7 +113,7 @@ class Output:
         data = text.encode()
         room = self._spill_limit - self._written
         if len(data) > room:
-            data = data[:room] + f"\n{MARK}\n".encode()
+            data = data[:room].decode("utf-8", "ignore").encode() + f"\n{MARK}\n".encode()
             self._spilling = False
         self._written += len(data)
         await asyncio.to_thread(_append, self._file, data)

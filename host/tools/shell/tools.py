@@ -94,13 +94,13 @@ class ShellTools:
             command = await self._commands.start(
                 self._command(cmd, workdir, shell, login), allow_nonzero_exit=allow_nonzero_exit
             )
-            async with _Watched(command, progress):
+            async with _Watched(self._commands, command, progress):
                 status = "completed"
                 if not await command.wait(timeout_ms / 1000, cancelled):
                     if command.exit_code is not None:
                         await command.cut_short()
                     else:
-                        await command.stop()
+                        await self._commands.end(command)
                         status = "cancelled" if cancelled.done() else "timed_out"
                 return await report(command, status, max_output_tokens=max_output_tokens, timeout_ms=timeout_ms)
 
@@ -132,12 +132,10 @@ class ShellTools:
             poll_ms: How long to wait for the end.
         """
         with _Cancelled(context.cancel_token) as cancelled:
-            self._commands.check_room()
             command = await self._commands.start(
                 self._command(cmd, workdir, shell, login), terminal=True, allow_nonzero_exit=allow_nonzero_exit
             )
-            self._commands.keep(command)
-            async with command.polling, _Watched(command, progress):
+            async with command.polling, _Watched(self._commands, command, progress):
                 return await self._poll(command, cancelled, poll_ms, max_output_tokens)
 
     @tool(execution_mode="serial", mutates=True, timeout_ms=DEADLINE_MS)
@@ -165,7 +163,7 @@ class ShellTools:
         """
         with _Cancelled(context.cancel_token) as cancelled:
             command = self._commands.find(session_id)
-            async with command.polling, _Watched(command, progress):
+            async with command.polling, _Watched(self._commands, command, progress):
                 if chars or close_stdin:
                     await self._write(command, chars, close_stdin, cancelled, poll_ms)
                 return await self._poll(command, cancelled, poll_ms, max_output_tokens)
@@ -194,12 +192,11 @@ class ShellTools:
     ) -> ToolResult:
         status = "running"
         if await command.wait(poll_ms / 1000, cancelled):
+            self._commands.forget(command)
             status = "completed"
         elif cancelled.done():
-            await command.stop()
+            await self._commands.end(command)
             status = "cancelled"
-        if status != "running":
-            self._commands.forget(command)
         return await report(command, status, max_output_tokens=max_output_tokens)
 
 
@@ -228,7 +225,8 @@ class _Cancelled:
 class _Watched:
     """Shows a command's output as progress of a call; a call that is cancelled ends the command."""
 
-    def __init__(self, command: RunningCommand, progress: ToolProgress) -> None:
+    def __init__(self, commands: Commands, command: RunningCommand, progress: ToolProgress) -> None:
+        self._commands = commands
         self._command = command
         self._progress = progress
 
@@ -238,4 +236,4 @@ class _Watched:
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._command.progress = None
         if kind is not None and not issubclass(kind, ToolError):
-            await self._command.stop()
+            await self._commands.end(self._command)

@@ -19,7 +19,7 @@ import httpx2
 from lash.host.system import SystemClock
 from lash.host.tools.web.backend import FetchedPage
 from lash.host.tools.web.network import Address, Network, PublicNetwork
-from lash.host.tools.web.page import load_extractor, page_text
+from lash.host.tools.web.page import page_text, require_extractor
 from lash.host.tools.web.transfer import ENCODINGS, TIMEOUT_S, in_time, read_body, status_failure
 from lash.host.tools.web.url import DEFAULT_PORTS, check_url
 from lash.runtime.seams.clock import Clock
@@ -47,7 +47,7 @@ class LocalFetchBackend:
     """
 
     def __init__(self, *, network: Network | None = None, clock: Clock | None = None) -> None:
-        load_extractor()
+        require_extractor()
         self._network = network or PublicNetwork()
         self._clock = clock or SystemClock()
         self._tls: ssl.SSLContext | None = None
@@ -116,7 +116,7 @@ class LocalFetchBackend:
                 raise await status_failure(who, response)
             body = await read_body(who, response)
             content_type = response.headers.get("content-type", "")
-        return FetchedPage(who, await asyncio.to_thread(page_text, who, content_type, body))
+        return FetchedPage(who, await page_text(who, content_type, body))
 
 
 def _moved(url: httpx2.URL, location: str) -> httpx2.URL:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator, Sequence
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, Protocol, TypeAlias
 
 from lash.runtime.tools.result import ToolError
@@ -14,6 +14,9 @@ Address: TypeAlias = IPv4Address | IPv6Address
 
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 """Addresses that a gateway turns into the IPv4 address in their last 32 bits (RFC 6052)."""
+
+_SPECIAL: Final = tuple(map(ip_network, ("192.0.0.0/24", "192.88.99.0/24", "64:ff9b:1::/48", "3fff::/20", "5f00::/16")))
+"""Special-purpose addresses (IANA's registries) that `ipaddress` counts as global, in older versions at least."""
 
 
 class Network(Protocol):
@@ -63,6 +66,7 @@ def is_public(address: Address) -> bool:
         or address.is_multicast
         or address.is_unspecified
         or address.is_reserved
+        or any(address in network for network in _SPECIAL)
     )
 
 

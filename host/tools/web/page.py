@@ -1,15 +1,17 @@
-"""From the body of an answer to text: charsets, and what of an HTML page is to be read."""
+"""From the body of an answer to text: what is a text, and in which charset."""
 
 from __future__ import annotations
 
+import asyncio
 import codecs
-import importlib
+import importlib.util
 import re
 from email.message import Message
-from typing import Any, Final, cast
+from pathlib import Path
+from typing import Final
 
+from lash.host.tools.conversion import ConversionError, converted
 from lash.runtime.errors import ConfigError
-from lash.runtime.sansio.values import whole_texts
 from lash.runtime.tools.result import ToolError
 
 _HTML: Final = frozenset({"text/html", "application/xhtml+xml"})
@@ -22,21 +24,24 @@ _META: Final = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{1,
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 
-def load_extractor() -> Any:
-    """The library that finds the text in a page. ConfigError (web_extra_missing) where it is not installed."""
-    try:
-        return importlib.import_module("trafilatura")
-    except ImportError as error:
+_NO_CHARSETS: Final = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape", "utf-7"})
+"""Codecs of Python that no text is sent in: some are very slow, others not for whole texts. Browsers refuse UTF-7."""
+
+_CONVERTER: Final = Path(__file__).with_name("page_child.py")
+
+
+def require_extractor() -> None:
+    """ConfigError (web_extra_missing) where the library that finds the text in a page is not installed."""
+    if importlib.util.find_spec("trafilatura") is None:
         raise ConfigError(
-            "web_extra_missing",
-            f"reading pages without a service needs trafilatura: pip install 'lash-runtime[web]' ({error})",
-        ) from error
+            "web_extra_missing", "reading pages without a service needs trafilatura: pip install 'lash-runtime[web]'"
+        )
 
 
-def page_text(url: str, content_type: str, body: bytes) -> str:
-    """The text of a body; of an HTML page what is to be read, nothing where there is nothing. It blocks.
+async def page_text(url: str, content_type: str, body: bytes) -> str:
+    """The text of a body; of an HTML page what is to be read, nothing where there is nothing.
 
-    Raises ToolError (web_not_text) for what is no text.
+    Raises ToolError: web_not_text for what is no text, web_unreadable for a page whose text cannot be found.
     """
     declared = Message()
     declared["content-type"] = content_type
@@ -44,10 +49,10 @@ def page_text(url: str, content_type: str, body: bytes) -> str:
     if not (kind in _HTML or kind in _TEXTS or kind.startswith("text/") or kind.endswith(("+json", "+xml"))):
         raise ToolError(f"{url} is {kind}; only pages and other texts can be read", cls="external", code="web_not_text")
     charset = declared.get_content_charset() if content_type else None
-    text = _decoded(body, charset, is_html=kind in _HTML)
+    text = await asyncio.to_thread(_decoded, body, charset, is_html=kind in _HTML)
     if kind in _HTML:
-        text = _readable(text, url)
-    return cast("str", whole_texts(text))
+        text = await _readable(text, url)
+    return text
 
 
 def _guess(body: bytes) -> str:
@@ -64,13 +69,21 @@ def _decoded(body: bytes, charset: str | None, *, is_html: bool) -> str:
             return body[len(mark) :].decode(name, "replace")
     found = _META.search(body[:_SNIFFED]) if charset is None and is_html else None
     name = found[1].decode("ascii") if found is not None else charset or "utf-8"
+    if found is not None and name.lower().startswith("utf-"):
+        name = "utf-8"  # in UTF-16 and UTF-32, the declaration could not have been read
     try:
-        return body.decode(name, "replace")
-    except (LookupError, UnicodeError):  # no charset of that name, or none for texts
-        return body.decode("utf-8", "replace")
+        if codecs.lookup(name).name not in _NO_CHARSETS:
+            return body.decode(name, "replace")
+    except (LookupError, ValueError):
+        pass  # no charset of that name, or none for texts
+    return body.decode("utf-8", "replace")
 
 
-def _readable(text: str, url: str) -> str:
-    extractor = load_extractor()
-    found = extractor.extract(text, url=url, include_comments=False, include_tables=True) or extractor.html2txt(text)
-    return found or ""
+async def _readable(text: str, url: str) -> str:
+    try:
+        output, _ = await converted(_CONVERTER, text.encode("utf-8", "replace"))
+    except ConversionError as error:
+        raise ToolError(
+            f"{url} is a page whose text could not be found: {error}", cls="external", code="web_unreadable"
+        ) from None
+    return output.decode("utf-8", "replace")

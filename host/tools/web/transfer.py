@@ -24,11 +24,15 @@ MOST_BYTES: Final = 5 << 20
 SHOWN_BYTES: Final = 2048
 """How much of the body of an error is told."""
 
-ENCODINGS: Final = "gzip, deflate"
-"""What servers may compress with: what can be decompressed piece by piece up to a limit with what Python brings."""
+ENCODINGS: Final = "gzip"
+"""What servers may compress with.
+
+Python decompresses it piece by piece up to a limit. Deflate it would, too, but servers do not agree on what that is.
+"""
 
 _ERROR_BYTES: Final = 64 << 10
-_ANY_ZLIB: Final = 32 + zlib.MAX_WBITS
+_GZIP: Final = 16 + zlib.MAX_WBITS
+_GZIP_BEGINS: Final = b"\x1f"
 
 
 async def in_time(clock: Clock, who: str, work: Coroutine[Any, Any, T]) -> T:
@@ -74,18 +78,25 @@ async def read_body(who: str, response: httpx2.Response, limit: int = MOST_BYTES
 
 
 class _Inflater:
-    """Decompresses a stream without ever making more than is asked for; gzip allows several streams in a row."""
+    """Decompresses a stream without ever making more than is asked for.
+
+    Several streams in a row are one text; what comes behind a stream and is none is ignored, as `gzip` and browsers do.
+    """
 
     def __init__(self, who: str) -> None:
         self._who = who
-        self._stream = zlib.decompressobj(_ANY_ZLIB)
+        self._stream = zlib.decompressobj(_GZIP)
+        self._over = False
 
     def __call__(self, data: bytes, most: int) -> bytes:
         made = bytearray()
         try:
             while data and len(made) < most:
                 if self._stream.eof:
-                    self._stream = zlib.decompressobj(_ANY_ZLIB)
+                    self._over = self._over or not data.startswith(_GZIP_BEGINS)
+                    if self._over:
+                        break
+                    self._stream = zlib.decompressobj(_GZIP)
                 made += self._stream.decompress(data, most - len(made))
                 data = self._stream.unused_data if self._stream.eof else b""
         except zlib.error:
@@ -104,7 +115,7 @@ def _decoder(who: str, response: httpx2.Response) -> Callable[[bytes, int], byte
     encoding = response.headers.get("content-encoding", "").strip().lower()
     if encoding in ("", "identity"):
         return _as_it_is
-    if encoding in ("gzip", "x-gzip", "deflate"):
+    if encoding in ("gzip", "x-gzip"):
         return _Inflater(who)
     raise ToolError(
         f"{who} sent a body compressed as {encoding[:40]!r}, which was not asked for",

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from lash.host.plugins.instruction_files import MOST_BYTES, InstructionFiles
+from lash.host.plugins.instruction_files import MOST_BYTES, InstructionFiles, repository_of
 from lash.runtime.errors import ConfigError
 
 
@@ -114,6 +113,15 @@ def test_what_is_no_text_is_shown_with_replacement_characters(repository: Path) 
     assert texts(InstructionFiles(repository)) == ["Be � kind."]
 
 
+def test_a_byte_order_mark_is_no_part_of_the_text(repository: Path) -> None:
+    (repository / "AGENTS.md").write_bytes(b"\xef\xbb\xbfUse tabs.")
+    assert InstructionFiles(repository).files()[0].text == "Use tabs."
+
+
+def test_a_folder_that_cannot_be_looked_at_is_in_no_repository() -> None:
+    assert repository_of(Path("/" + "x" * 5000)) is None
+
+
 def test_what_is_no_regular_file_is_not_waited_for(repository: Path) -> None:
     os.mkfifo(repository / "AGENTS.md")
     (repository / "a/AGENTS.md").mkdir()
@@ -121,22 +129,16 @@ def test_what_is_no_regular_file_is_not_waited_for(repository: Path) -> None:
     assert texts(InstructionFiles(repository / "a/b")) == ["here"]
 
 
-def test_a_file_is_read_again_only_if_it_has_changed(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_read_again_only_if_it_has_changed(repository: Path) -> None:
     path = write(repository, "one")
     files = InstructionFiles(repository)
-    opened = list[Path]()
-    real = Path.open
-
-    def noted(self: Path, mode: str = "r", **options: Any) -> object:
-        opened.append(self)
-        return real(self, mode, **options)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "open", noted)
-        assert [texts(files), texts(files)] == [["one"], ["one"]]
-    assert opened == [path]
-    write(repository, "two!")
-    assert texts(files) == ["two!"]
+    assert texts(files) == ["one"]
+    same = path.stat().st_mtime_ns
+    write(repository, "two")
+    os.utime(path, ns=(same, same))
+    assert texts(files) == ["one"]
+    os.utime(path, ns=(same, same + 1))
+    assert texts(files) == ["two"]
     path.unlink()
     assert texts(files) == []
 

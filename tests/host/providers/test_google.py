@@ -100,6 +100,19 @@ async def test_the_end_of_the_bytes_is_the_end_of_the_reply(chunks: tuple[bytes,
     assert (response.full_text, response.terminal_reason) == ("Hello", "stop")
 
 
+async def test_a_last_chunk_without_a_blank_line_behind_it_is_read() -> None:
+    response = await answered(chunk("Hel"), chunk("lo", "MAX_TOKENS").rstrip())
+    assert (response.full_text, response.terminal_reason) == ("Hello", "output_limit")
+
+
+async def test_a_stream_that_ends_within_a_chunk_is_a_failure() -> None:
+    with pytest.raises(ProviderFailure) as raised:
+        await answered(chunk("Hel"), chunk("lo", "STOP")[:-20])
+    assert (raised.value.code, raised.value.retryable) == ("malformed_stream", True)
+    assert raised.value.partial is not None
+    assert raised.value.partial.full_text == "Hel"
+
+
 async def test_a_stream_of_nothing_is_an_empty_reply() -> None:
     response = await answered()
     assert (response.parts, response.terminal_reason) == ((), "stop")
@@ -137,7 +150,8 @@ async def test_a_redirection_is_no_reply() -> None:
         await answered(
             b"moved", status=302, headers={"location": "http://elsewhere.invalid/", "content-type": "text/html"}
         )
-    assert raised.value.code == "malformed_stream"
+    failure = raised.value
+    assert (failure.kind, failure.status, failure.retryable) == ("http", 302, False)
 
 
 async def test_one_client_serves_many_calls_and_can_be_closed_twice() -> None:

@@ -13,6 +13,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from lash.host.providers.google import GoogleProvider
+from lash.host.providers.google_exchange import Post
 from lash.host.providers.google_files import CHUNK_BYTES, INLINE_BYTES, KEPT_MS, MOST_FILES
 from lash.runtime.providers.failure import ProviderFailure
 from lash.runtime.providers.handle import ProviderHandle
@@ -312,3 +313,20 @@ async def test_an_upload_over_real_sockets(httpserver: HTTPServer) -> None:
     await handle.aclose()
     httpserver.check()
     assert b"".join(received) == BIG
+
+
+async def test_a_server_that_has_moved_is_a_failure_that_says_so() -> None:
+    client = httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: httpx2.Response(301)))
+    chosen = ProviderOptions.model_validate({"reliability": {"enabled": False}})
+    handle = GoogleProvider("test-key", clock=FakeClock(), http_client=client, options=chosen)
+    for request in (images(), images(BIG)):
+        with pytest.raises(ProviderFailure) as caught:
+            await handle.complete(request, None)
+        failure = caught.value
+        assert (failure.kind, failure.status, failure.retryable) == ("http", 301, False)
+        assert failure.message == "HTTP 301 Moved Permanently"
+
+
+def test_a_request_does_not_show_its_key() -> None:
+    post = Post("https://up.invalid/secret", httpx2.Headers({"x-goog-api-key": "secret"}), b"", httpx2.Timeout(1))
+    assert "secret" not in repr(post)

@@ -291,11 +291,19 @@ def test_shared_parts_do_not_make_a_schema_exponential() -> None:
     assert adapted.dropped
 
 
-@pytest.mark.parametrize("reference", ["#/$defs/none", "#none", "https://elsewhere/schema", "other.json"])
+@pytest.mark.parametrize(
+    "reference", ["#/$defs/none", "#none", "https://elsewhere/schema", "other.json", "//[", "#/allOf/x"]
+)
 def test_a_reference_that_leads_nowhere_is_refused_with_its_place(reference: str) -> None:
-    message = refused({"type": "object", "properties": {"p": {"items": {"$ref": reference}}}}, "gemini")
+    within = {"p": {"items": {"$ref": reference}}}
+    message = refused({"type": "object", "properties": within, "allOf": [{"type": "object"}]}, "gemini")
     assert "gemini: $.properties.p.items.$ref: " in message
     assert reference in message
+
+
+def test_an_id_that_is_none_is_refused_with_its_place() -> None:
+    message = refused({"$id": "https://here/", "type": "object", "properties": {"p": {"$id": "//["}}}, "gemini")
+    assert "gemini: $.properties.p.$id: '//[' is no id" in message
 
 
 def test_a_tool_of_gemini_takes_an_object_and_its_reply_may_be_anything() -> None:
@@ -405,7 +413,7 @@ def test_nulls_that_stand_for_nothing_are_taken_out() -> None:
     assert json.loads(restored(arguments)) == {"must": None, "nullable": None, "list": [{}], "other": None}
 
 
-@pytest.mark.parametrize("arguments", ['{"may": null', "[null]", '{"may":  "null"}'])
+@pytest.mark.parametrize("arguments", ['{"may": null', "[null]", '{"may":  "null"}', '{"a": ' * 100_000 + "null"])
 def test_arguments_without_such_nulls_stay_as_they_were_written(arguments: str) -> None:
     assert restored(arguments) == arguments
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lash.host.tools.files import pdf
+from lash.host.tools import conversion
 from tests.host.tools.files.support import failure_of, policy, value_of
 
 
@@ -78,16 +78,16 @@ async def test_a_pdf_that_unpacks_to_gigabytes_harms_nobody(tmp_path: Path) -> N
 
 async def test_a_pdf_that_keeps_its_reader_busy_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "child.py").write_text("while True: pass")
-    monkeypatch.setattr(pdf, "_CHILD", str(tmp_path / "child.py"))
-    monkeypatch.setattr(pdf, "WALL_S", 0.01)
+    monkeypatch.setattr(conversion, "_CHILD", str(tmp_path / "child.py"))
+    monkeypatch.setattr(conversion, "WALL_S", 0.01)
     (tmp_path / "a.pdf").write_bytes(document("x"))
     failure = await failure_of(policy(tmp_path), "read_file", path="a.pdf")
-    assert "could not be extracted" in failure.message
+    assert "it did not end within 0.01 s" in failure.message
 
 
 async def test_a_reader_of_a_pdf_that_dies_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "child.py").write_text("import os; os.abort()")
-    monkeypatch.setattr(pdf, "_CHILD", str(tmp_path / "child.py"))
+    monkeypatch.setattr(conversion, "_CHILD", str(tmp_path / "child.py"))
     (tmp_path / "a.pdf").write_bytes(document("x"))
     failure = await failure_of(policy(tmp_path), "read_file", path="a.pdf")
     assert "too much time or memory" in failure.message

@@ -107,6 +107,7 @@ async def test_a_login_shell_is_one(tmp_path: Path) -> None:
     [
         ({"cmd": "true", "shell": "no-such-shell"}, "the shell 'no-such-shell' was not found"),
         ({"cmd": "true", "workdir": "missing"}, "missing' is no directory"),
+        pytest.param({"cmd": "true", "workdir": "x" * 5000}, "xxx' is no directory", id="a workdir that is too long"),
         ({"cmd": "true", "shell": "sh", "login": True}, "'sh' has no login shell"),
         ({"cmd": "echo \0"}, "cannot hold a NUL character"),
         ({"cmd": "true", "workdir": "a\0b"}, "cannot hold a NUL character"),

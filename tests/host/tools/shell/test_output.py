@@ -136,6 +136,14 @@ async def test_the_file_of_a_flood_ends_somewhere(tmp_path: Path) -> None:
     assert output.path.read_text() == "x" * 100_000 + "\n[truncated]\n"
 
 
+async def test_the_file_of_a_flood_ends_with_a_whole_character(tmp_path: Path) -> None:
+    output = Output(spill(tmp_path), "flood.log", spill_limit=100_000)
+    await output.add("x" + "ä" * 60_000)
+    await output.close()
+    assert output.path is not None
+    assert output.path.read_text() == "x" + "ä" * 49_999 + "\n[truncated]\n"
+
+
 async def test_memory_keeps_whole_characters(tmp_path: Path) -> None:
     output = Output(spill(tmp_path), "text.log")
     for _ in range(4):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from tests.host.tools.shell.support import failed_record, record, shell
+from lash.host.tools.shell.launching import Command
+from lash.runtime.tools.result import ToolError
+from tests.host.tools.shell.support import failed_record, file_text, record, shell
 from tests.runtime.tools.support import failure
 
 WHILE_WAITING = 60_000
@@ -98,6 +101,30 @@ async def test_sixteen_commands_are_the_most(tmp_path: Path) -> None:
         assert message.startswith("16 commands are open, which is the most (session ids 1, 2, ")
         await sh.write(started[4]["session_id"], "\n", poll_ms=WHILE_WAITING)
         assert (await sh.start("true", poll_ms=WHILE_WAITING))["exit_code"] == 0
+
+
+async def test_sixteen_are_the_most_also_where_they_start_side_by_side(tmp_path: Path) -> None:
+    async with shell(tmp_path) as sh:
+        starting = [sh.commands.start(Command("read x", tmp_path), terminal=True) for _ in range(20)]
+        ends = await asyncio.gather(*starting, return_exceptions=True)
+        refused = [end for end in ends if isinstance(end, ToolError)]
+        assert [one.failure.code for one in refused] == ["too_many_commands"] * 4
+
+
+async def test_a_command_that_could_not_be_started_takes_no_place(tmp_path: Path) -> None:
+    async with shell(tmp_path) as sh:
+        for _ in range(17):
+            failure(await sh.call("start_command", cmd="true", workdir="missing"))
+        assert (await sh.start("true", poll_ms=WHILE_WAITING))["exit_code"] == 0
+
+
+async def test_a_command_whose_call_was_cancelled_takes_no_place(tmp_path: Path) -> None:
+    async with shell(tmp_path) as sh:
+        call = asyncio.create_task(sh.call("start_command", cmd="echo $$ > pids; exec sleep 600", poll_ms=60_000))
+        await file_text(tmp_path / "pids")
+        call.cancel()
+        await asyncio.wait((call,))
+        assert failure(await sh.call("write_stdin", session_id=1))[2] == "Unknown session id 1"
 
 
 async def test_the_end_of_a_command_is_told_even_if_it_came_before_the_poll(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import gzip
 import sys
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,7 +57,9 @@ async def test_a_page_may_have_no_text(httpserver: HTTPServer) -> None:
         ("\ufeffgrün".encode("utf-16-le"), "text/plain; charset=utf-8", "grün"),
         ("grün".encode(), "text/plain; charset=no-such-thing", "grün"),
         ("grün".encode(), "text/plain; charset=zlib_codec", "grün"),
-        (b"\\ud800", "text/plain; charset=raw_unicode_escape", "\ufffd"),
+        (b"\\ud800", "text/plain; charset=raw_unicode_escape", "\\ud800"),
+        (b"a-b", "text/plain; charset=punycode", "a-b"),
+        (b"a", "text/plain; charset*=utf-8''%00", "a"),
         (b"gr\xfcn", "text/plain", "gr\ufffdn"),
         (b"<rss/>", "application/rss+xml", "<rss/>"),
         (b"", "text/plain", ""),
@@ -71,6 +74,11 @@ async def test_other_texts_are_given_as_they_are(
 async def test_a_page_may_say_itself_what_it_is_written_in(httpserver: HTTPServer) -> None:
     body = '<html><head><meta http-equiv="x" content="text/html; charset=windows-1252"></head><body><p>grün</p></body>'
     assert "grün" in (await local().fetch(replies(httpserver, body.encode("cp1252"), "text/html"))).content
+
+
+async def test_a_page_that_says_wrongly_to_be_utf_16_is_read_as_utf_8(httpserver: HTTPServer) -> None:
+    body = '<html><head><meta charset="utf-16"></head><body><p>grün</p></body>'
+    assert "grün" in (await local().fetch(replies(httpserver, body.encode(), "text/html"))).content
 
 
 @pytest.mark.parametrize("content_type", ["image/png", "application/zip", "video/mp4", "application/octet-stream"])
@@ -292,7 +300,8 @@ COMPRESSED = {
     "not at all, and says so": (b"text", "identity"),
     "gzip": (packed(b"text"), "gzip"),
     "gzip in two parts": (packed(b"te") + packed(b"xt"), "gzip"),
-    "deflate": (zlib.compress(b"text"), "deflate"),
+    "gzip that is filled up": (packed(b"text") + b"\0" * 20, "gzip"),
+    "gzip and more": (packed(b"text") + b"more", "gzip"),
 }
 
 
@@ -326,7 +335,9 @@ async def test_a_body_of_exactly_the_limit_is_read(httpserver: HTTPServer) -> No
 
 BROKEN = {
     "no gzip": (b"no gzip", "gzip"),
+    "a part that breaks": (packed(b"x") + packed(b"y")[:5] + b"\xff" * 20, "gzip"),
     "an encoding that was not asked for": (b"x", "br"),
+    "deflate": (zlib.compress(b"x"), "deflate"),
     "two encodings": (packed(packed(b"x")), "gzip, gzip"),
 }
 
@@ -373,6 +384,17 @@ async def test_an_answer_that_breaks_off_is_a_failure() -> None:
         b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 10\r\n\r\nhalf"
     ) as server:
         assert (await refusal(local().fetch(address(server))))[:2] == ("external", "web_unreachable")
+
+
+async def test_a_page_that_keeps_its_reader_busy_is_given_up(
+    httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "busy.py").write_text("while True: pass")
+    monkeypatch.setattr("lash.host.tools.web.page._CONVERTER", tmp_path / "busy.py")
+    monkeypatch.setattr("lash.host.tools.conversion.WALL_S", 0.01)
+    url = replies(httpserver, "<p>text</p>", "text/html")
+    expected = f"{url} is a page whose text could not be found: it did not end within 0.01 s"
+    assert await refusal(local().fetch(url)) == ("external", "web_unreadable", expected)
 
 
 def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
