@@ -94,7 +94,7 @@ class Committer:
         turn_id = f"t{self.turns}"
         self.graph.append(events, turn_id, NOW_MS)
         usage = (TokenLedgerEntry("turn", "m", TokenUsage(1000, 100)),)
-        digest = commit_hash(config=CONFIG, events=events, turn_state={"turn_index": self.turns}, usage=usage)
+        digest = await commit_hash(config=CONFIG, events=events, turn_state={"turn_index": self.turns}, usage=usage)
         result = await self._store.commit_runtime_state(
             RuntimeCommit(
                 session_id=self._session_id,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, cast
@@ -31,6 +32,9 @@ TAIL_TOOLS: Final = frozenset({"exec_command", "start_command", "write_stdin"})
 
 FILE_TOOLS: Final = frozenset({"read_file", "grep"})
 BYTES_OF_TOKEN: Final = 4
+BYTES_OF_CHARACTER: Final = 4
+"""At most."""
+
 WHOLE_RESULT: Final = 4
 """How many budgets the whole result may take, all its texts together."""
 
@@ -89,7 +93,7 @@ class _BudgetPlugin(SessionPlugin):
 
     def register(self, reg: PluginRegistrar) -> None:
         """See `SessionPlugin`."""
-        reg.tool_results().projector(self.project)
+        reg.tool_results().projector(self._told)
         reg.surface().contribute(self._look_for_file_tools)
 
     def _look_for_file_tools(self, ctx: SurfaceContext) -> SurfaceContribution | None:
@@ -97,10 +101,18 @@ class _BudgetPlugin(SessionPlugin):
         self._spills = has_them or self._config.spill_dir is not None
         return None
 
+    def _told(self, tool: str, args: JsonValue, output: AnyToolOutput) -> ModelReturn | Awaitable[ModelReturn]:
+        """See `project`: at once where nothing can be too long, which is the most frequent case by far."""
+        told = model_return(output)
+        text = told.text
+        lines = text.count("\n") + text.count(r"\n") + 1  # in JSON they are escaped
+        short = lines <= self._config.max_lines and BYTES_OF_CHARACTER * len(text) <= self._config.most_bytes
+        return told if short else self.project(tool, args, output)
+
     async def project(self, tool: str, args: JsonValue, output: AnyToolOutput) -> ModelReturn:
         """What the model is told of a result."""
-        told = model_return(output)
         if not isinstance(output, ToolOutput.Success):
+            told = model_return(output)
             return ModelReturn(await self._fitted(told.text, tool, args, tail=True), told.attachments)
         shown, attachments = plain_value(output.value)
         if tool == "batch" and _is_batch(shown):

@@ -31,6 +31,16 @@ class PluginToolHooks:
         """Whether any plugin hooks into tool calls; where none does, calls are spared the way here."""
         return bool(self._has.before_tool or self._has.after_tool or self._has.projector)
 
+    @property
+    def has_before(self) -> bool:
+        """See `ToolHooks`."""
+        return bool(self._has.before_tool)
+
+    @property
+    def has_after(self) -> bool:
+        """See `ToolHooks`."""
+        return bool(self._has.after_tool)
+
     async def before_tool(self, call: HookedCall) -> HookVerdict:
         """See `ToolHooks`; the first hook that settles the call is the last one asked."""
         heard = Heard()

@@ -44,9 +44,13 @@ def from_json(kind: type[T], data: object) -> T:
     return cast("T", adapter(kind).validate_python(data))
 
 
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+"""Made once: `json.dumps` makes an encoder for each call."""
+
+
 def canonical(data: object) -> bytes:
     """JSON text of plain data that is the same for equal data: keys sorted, no spaces, UTF-8."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return _encode(data).encode()
 
 
 def lone_surrogate(text: str) -> str | None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
+from typing import Any, cast
 
 from lash.runtime.sansio.messages import Message, Part, SessionEvent, SessionEventRecord
 from lash.runtime.sansio.usage import TokenLedgerEntry
-from lash.runtime.sansio.values import JsonValue, stable_hash, to_json
+from lash.runtime.sansio.values import JsonValue, canonical, to_json
 from lash.runtime.seams.persistence import InputClaim, PersistedSessionConfig
 
 CANCELLED_RESULT = "tool call cancelled"
 
+AT_A_STRETCH = 64 * 1024
+"""Bytes that are hashed before others get a turn of the event loop."""
 
-def commit_hash(
+
+async def commit_hash(
     *,
     config: PersistedSessionConfig,
     events: Sequence[SessionEventRecord],
@@ -26,31 +31,40 @@ def commit_hash(
 
     Ids of nodes, messages and parts, times, durations and the bytes of snapshots are left out.
     """
-    return stable_hash(
-        {
-            "config": to_json(config),
-            "events": [_content(event) for event in events],
-            "turn_state": turn_state,
-            "usage": [to_json(entry) for entry in usage],
-            "inputs": [claim.input.draft.input_id for claim in completed_inputs],
-            "successor": successor_session_id,
-        }
-    )
+    # The names in their order, so that this is the hash of the whole as canonical JSON, without a text of the whole.
+    before: dict[str, JsonValue] = {"config": to_json(config)}
+    after: dict[str, JsonValue] = {
+        "inputs": [claim.input.draft.input_id for claim in completed_inputs],
+        "successor": successor_session_id,
+        "turn_state": turn_state,
+        "usage": [to_json(entry) for entry in usage],
+    }
+    digest, stretch = hashlib.sha256(canonical(before)[:-1] + b',"events":['), 0
+    for number, event in enumerate(events):
+        piece = (b"," if number else b"") + canonical(_content(event))
+        digest.update(piece)
+        stretch += len(piece)
+        if stretch >= AT_A_STRETCH:
+            stretch = 0
+            await asyncio.sleep(0)
+    digest.update(b"]," + canonical(after)[1:])
+    return digest.hexdigest()
 
 
 def _content(event: SessionEventRecord) -> JsonValue:
     """What an event says, without the fields that a re-driven turn makes anew."""
+    made = cast("dict[str, Any]", to_json(event))
     match event:
-        case SessionEvent.Conversation(message=message):
-            parts = tuple(replace(part, id="") for part in message.parts)
-            return to_json(SessionEvent.Conversation(replace(message, id="", parts=parts)))
-        case SessionEvent.Tool(stable_key=stable_key, record=record):
-            return to_json(SessionEvent.Tool(stable_key, replace(record, duration_ms=0)))
-        case SessionEvent.Mode(mode_id=mode_id, payload=payload):
-            kept = {key: value for key, value in payload.items() if key != "duration_ms"}
-            return to_json(SessionEvent.Mode(mode_id, kept))
+        case SessionEvent.Conversation():
+            for named in (made["message"], *made["message"]["parts"]):
+                named["id"] = ""
+        case SessionEvent.Tool():
+            made["record"]["duration_ms"] = 0
+        case SessionEvent.Mode():
+            made["payload"].pop("duration_ms", None)
         case SessionEvent.Plugin():
-            return to_json(event)
+            pass
+    return made
 
 
 def resume_safe(events: Sequence[SessionEventRecord], message_id: str) -> list[SessionEventRecord]:

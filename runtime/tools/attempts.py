@@ -70,7 +70,7 @@ class Execution:
 
 
 class ToolRun:
-    """One call of one tool, its attempts included."""
+    """One call of one tool, its attempts included. `stopped` is what a tool that was stopped said of it in time."""
 
     def __init__(
         self,
@@ -88,6 +88,7 @@ class ToolRun:
         self._call_id = call_id
         self._projections = projections
         self._token = CancelToken()
+        self.stopped: ToolOutput.Cancelled | None = None
 
     async def run(self, args: dict[str, JsonValue]) -> tuple[AnyToolOutput, AnyToolControl | None]:
         """Run the tool to its end. Raises asyncio.CancelledError where the turn is cancelled."""
@@ -114,6 +115,7 @@ class ToolRun:
             forget()
             close_progress(progress)
         if ended.how == "cancelled":
+            self.stopped = _said_when_stopped(ended.task)
             raise asyncio.CancelledError
         if ended.how == "timeout":
             return self._timed_out(deadline_s or 0.0, ended.abandoned), None
@@ -234,6 +236,14 @@ class ToolRun:
             if wrong is not None:
                 return failed("internal", "invalid_tool_output", f"{name}: {wrong}", "tool"), None
         return output, result.control
+
+
+def _said_when_stopped(task: asyncio.Task[tuple[AnyToolOutput, AnyToolControl | None]]) -> ToolOutput.Cancelled | None:
+    """A tool's own result that says it was cancelled; a result of any other kind has come too late to count."""
+    if not task.done() or task.cancelled() or task.exception() is not None:
+        return None
+    output = task.result()[0]
+    return output if isinstance(output, ToolOutput.Cancelled) else None
 
 
 def being_cancelled() -> bool:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from fractions import Fraction
 from typing import Any, Final, cast
 
 import regex
@@ -114,6 +115,34 @@ def _pattern_properties(validator: Any, wanted: Any, instance: Any, schema: Any)
                     yield from validator.descend(value, below, path=name, schema_path=pattern)
 
 
+def _unique(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    """The library's own compares every item with every other."""
+    if wanted and validator.is_type(instance, "array"):
+        try:
+            several = len({_identity(item) for item in instance}) < len(instance)
+        except RecursionError:
+            raise CheckTooLong("nested too deeply") from None
+        if several:
+            yield ValidationError("the items are not all different")
+
+
+def _identity(value: Any) -> Hashable:
+    """What is equal for values that are equal in JSON: 1 and 1.0 are, 1 and true are not."""
+    if isinstance(value, list):
+        return tuple(map(_identity, cast("list[Any]", value)))
+    if isinstance(value, dict):
+        return frozenset((name, _identity(below)) for name, below in cast("dict[str, Any]", value).items())
+    return (isinstance(value, bool), value)
+
+
+def _multiple_of(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    try:
+        yield from _STANDARD["multipleOf"](validator, wanted, instance, schema) or ()
+    except OverflowError:  # an integer that is no float
+        if Fraction(instance) % Fraction(str(wanted)):
+            yield ValidationError(f"the number is not a multiple of {wanted}")
+
+
 def undeclared(instance: Mapping[str, object], schema: Mapping[str, Any]) -> list[str]:
     """The properties of which a schema says nothing, neither by name nor by pattern."""
     declared, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
@@ -134,6 +163,8 @@ _OWN: Final[Mapping[str, Keyword]] = {
     "pattern": _pattern,
     "patternProperties": _pattern_properties,
     "additionalProperties": _additional,
+    "uniqueItems": _unique,
+    "multipleOf": _multiple_of,
 }
 
 BoundedValidator: Any = cast("Any", validators).extend(

@@ -121,6 +121,7 @@ class CallRun:
         self._args: JsonValue = request.call.args
         self._started = False
         self._replayed = False
+        self._tool: ToolRun | None = None
 
     # --- the whole -------------------------------------------------------------------------------
 
@@ -134,7 +135,8 @@ class CallRun:
             except asyncio.CancelledError:
                 if being_cancelled():
                     raise
-                completed, self._replayed = self._completed(ToolOutput.Cancelled(CANCELLED), None, 0), False
+                output = self._tool and self._tool.stopped
+                completed, self._replayed = self._completed(output or ToolOutput.Cancelled(CANCELLED), None, 0), False
             finally:
                 self._starting.leave(self._place)
                 self._asking.leave(self._place)
@@ -363,8 +365,8 @@ class CallRun:
                 projections = self._request.projections
                 if edited:
                     projections = {path: one for path, one in projections.items() if _is_null(self._args, path)}
-                run = ToolRun(self._by.execution, self._frame, entry, contract, self._call.call_id, projections)
-                output, control = await run.run(self._args)
+                self._tool = ToolRun(self._by.execution, self._frame, entry, contract, self._call.call_id, projections)
+                output, control = await self._tool.run(self._args)
         hooks = self._by.hooks
         if hooks is not None and hooks.has_after and entry is not None and isinstance(self._args, dict):
             hooked = HookedCall(self._frame, self._call.call_id, self._name, self._args)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import json
 import os
 import stat
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,52 @@ async def told(
     budget = ToolOutputBudget(spill_dir=tmp_path / "spill", **config)
     plugin: Any = ToolOutputBudgetPluginFactory(budget, clock=FakeClock()).build(SESSION)
     return await plugin.project(tool, {"q": 1}, output or ToolOutput.Success(tagged(value)))
+
+
+class Registrar:
+    """Takes what the plugin registers."""
+
+    projector_hook: Any
+
+    def tool_results(self) -> Registrar:
+        return self
+
+    def surface(self) -> Registrar:
+        return self
+
+    def projector(self, hook: Any) -> None:
+        self.projector_hook = hook
+
+    def contribute(self, hook: Any) -> None:
+        """Nothing is looked for."""
+
+
+PIECES = st.text(alphabet="a\n\\né€😀", max_size=24)
+VALUES = st.recursive(PIECES | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(PIECES, inner))
+
+
+@given(st.builds(tagged, VALUES), st.integers(1, 100), st.integers(1, 6), st.booleans())
+def test_what_is_told_at_once_is_what_looking_at_every_text_gives(
+    value: Any, limit: int, max_lines: int, works: bool
+) -> None:
+    output = ToolOutput.Success(value) if works else failed("execution", "tool_error", json.dumps(value))
+    plugin: Any = ToolOutputBudgetPluginFactory(ToolOutputBudget(limit=limit, max_lines=max_lines)).build(SESSION)
+    registrar = Registrar()
+    plugin.register(registrar)
+
+    async def both() -> tuple[ModelReturn, ModelReturn]:
+        given = registrar.projector_hook("search", {}, output)
+        return (await given if inspect.isawaitable(given) else given), await plugin.project("search", {}, output)
+
+    at_once, looked_at = asyncio.run(both())
+    assert at_once == looked_at
+
+
+def test_a_short_result_is_told_without_waiting() -> None:
+    registrar = Registrar()
+    plugin: Any = ToolOutputBudgetPluginFactory().build(SESSION)
+    plugin.register(registrar)
+    assert registrar.projector_hook("search", {}, ToolOutput.Success({"a": 1})) == ModelReturn('{"a":1}')
 
 
 async def test_a_short_result_is_told_whole(tmp_path: Path) -> None:
@@ -171,11 +220,59 @@ def test_old_files_are_pruned_when_the_directory_is_first_used(tmp_path: Path) -
     assert "new" in names
 
 
+def test_old_files_are_pruned_when_a_core_begins_even_if_it_keeps_nothing(tmp_path: Path) -> None:
+    clock = FakeClock()
+    old_s = clock.now_ms() / 1000 - MOST_AGE_S - 60
+    (tmp_path / "old").write_text("x")
+    os.utime(tmp_path / "old", (old_s, old_s))
+    before = set(threading.enumerate())
+    factory = ToolOutputBudgetPluginFactory(ToolOutputBudget(spill_dir=tmp_path), clock=clock)
+    factory.build(SESSION)
+    for one in set(threading.enumerate()) - before:
+        one.join()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_core_that_keeps_nothing_makes_no_directory(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    SpillDirectory(tmp_path / "spill", FakeClock()).prune_early()
+    for one in set(threading.enumerate()) - before:
+        one.join()
+    assert not (tmp_path / "spill").exists()
+
+
 def test_a_directory_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
     path = tmp_path / "spill"
     path.mkdir(mode=0o755)
     assert SpillDirectory(path, FakeClock()).write("t", {}, "text") is not None
     assert stat.S_IMODE(path.stat().st_mode) == 0o700
+
+
+def test_a_directory_that_was_cleaned_away_is_made_again(tmp_path: Path) -> None:
+    spill = SpillDirectory(tmp_path / "spill", FakeClock())
+    first = spill.write("search", None, "first")
+    assert first is not None
+    first.unlink()
+    (tmp_path / "spill").rmdir()
+    second = spill.write("search", None, "second")
+    assert second is not None
+    assert second.read_text() == "second"
+    assert stat.S_IMODE((tmp_path / "spill").stat().st_mode) == 0o700
+
+
+def test_a_link_that_takes_the_place_of_a_directory_in_use_is_refused(tmp_path: Path) -> None:
+    spill = SpillDirectory(tmp_path / "spill", FakeClock())
+    assert spill.write("search", None, "first") is not None
+    (tmp_path / "spill").rename(tmp_path / "elsewhere")
+    (tmp_path / "spill").symlink_to(tmp_path / "elsewhere")
+    assert spill.write("search", None, "second") is None
+
+
+def test_the_name_of_a_tool_leads_nowhere_else(tmp_path: Path) -> None:
+    spill = SpillDirectory(tmp_path / "spill", FakeClock())
+    written = spill.write("../../x", None, "text")
+    assert written is not None
+    assert written.parent == tmp_path / "spill"
 
 
 def test_a_link_in_the_place_of_the_directory_is_refused(tmp_path: Path) -> None:

@@ -392,6 +392,32 @@ async def test_cancelling_the_turn_completes_running_and_waiting_calls_as_cancel
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (ToolResult.cancelled("stopped", {"found": 3}), ToolOutput.Cancelled("stopped", {"found": 3})),
+        (ToolResult.success("too late"), ToolOutput.Cancelled("tool call cancelled")),
+        (ToolResult.failure("execution", "odd", "too late"), ToolOutput.Cancelled("tool call cancelled")),
+    ],
+)
+async def test_what_a_cancelled_tool_says_of_its_cancellation_is_kept(said: ToolResult, kept: ToolOutput) -> None:
+    @tool
+    async def search(ctx: ToolContext) -> ToolResult:
+        """Search until told to stop."""
+        await ctx.cancel_token.wait()
+        return said
+
+    async with bench([search]) as on:
+        task = asyncio.create_task(on.call("search"))
+        await settle()
+        on.token.cancel()
+        called = await task
+    assert called.output == kept
+    completed = on.shown[-1][0]
+    assert isinstance(completed, TurnEvent.ToolCallCompleted)
+    assert completed.output == kept
+
+
 async def test_cancelling_the_turn_stops_retries_at_once() -> None:
     made, attempts = flaky(ToolRetryPolicy.safe(9, 60_000, 60_000), 99)
     async with bench([made]) as on:
