@@ -16,6 +16,7 @@ import msgpack
 from lash.runtime.errors import StoreCorruption
 from lash.runtime.sansio.activity import PendingApproval
 from lash.runtime.sansio.approvals import Answer, ApprovalRecord, ApprovalState, Question, RecordedAnswer
+from lash.runtime.sansio.packing import pack, unpack
 from lash.runtime.sansio.values import JsonValue, from_json, to_json
 from lash.runtime.seams.effects import ExecutionScope, Resolution
 
@@ -57,17 +58,17 @@ def put(connection: sqlite3.Connection, scope: ExecutionScope, question: Questio
         (
             event_key(scope.id, asked.approval_id),
             scope.id,
-            msgpack.packb(question.schema),
+            pack(question.schema),
             asked.approval_id,
             asked.session_id,
             asked.parent_session_id,
             asked.turn_id,
             asked.call_id,
             asked.tool,
-            msgpack.packb(asked.args),
+            pack(asked.args),
             asked.reason,
             asked.mutates,
-            None if asked.position is None else msgpack.packb(asked.position),
+            None if asked.position is None else pack(asked.position),
             asked.round,
             asked.requested_ms,
             asked.expires_ms,
@@ -120,7 +121,7 @@ def read(connection: sqlite3.Connection, approval_id: str) -> tuple[ApprovalReco
     *question, state, answer, answered_ms, answered_by, schema = row
     given: Answer | None = None if answer is None else _recorded(answer).answer
     record = ApprovalRecord(_approval(question), cast("ApprovalState", state), given, answered_by, answered_ms)
-    return record, cast("dict[str, JsonValue]", msgpack.unpackb(schema))
+    return record, cast("dict[str, JsonValue]", unpack(schema))
 
 
 def answer(connection: sqlite3.Connection, name: str, given: RecordedAnswer, now_ms: int) -> bool:
@@ -129,7 +130,7 @@ def answer(connection: sqlite3.Connection, name: str, given: RecordedAnswer, now
     changed = connection.execute(
         "UPDATE approvals SET state='answered', answer=?, answered_ms=?, answered_by=? "
         "WHERE (approval_id=? OR event_key=?) AND state='pending'",
-        (msgpack.packb(to_json(given)), now_ms, given.by, name, name),
+        (pack(to_json(given)), now_ms, given.by, name, name),
     )
     return changed.rowcount == 1
 
@@ -149,15 +150,15 @@ def resolution(connection: sqlite3.Connection, key: str, now_ms: int) -> Resolut
     if state == "pending":
         return None if expires_ms is None or now_ms < expires_ms else Resolution("timeout")
     if state == "answered":
-        return Resolution("value", cast("JsonValue", msgpack.unpackb(given)))
+        return Resolution("value", cast("JsonValue", unpack(given)))
     if state == "expired":
         return Resolution("timeout")
-    return Resolution("withdrawn", None if cancel is None else cast("JsonValue", msgpack.unpackb(cancel)))
+    return Resolution("withdrawn", None if cancel is None else cast("JsonValue", unpack(cancel)))
 
 
 def _recorded(packed: bytes) -> RecordedAnswer:
     try:
-        return from_json(RecordedAnswer, msgpack.unpackb(packed))
+        return from_json(RecordedAnswer, unpack(packed))
     except (ValueError, msgpack.UnpackException) as error:
         raise StoreCorruption(f"an answer in the journal cannot be read: {error}") from error
 
@@ -171,10 +172,10 @@ def _approval(row: Sequence[Any]) -> PendingApproval:
         turn_id=turn,
         call_id=call,
         tool=tool,
-        args=cast("dict[str, JsonValue]", msgpack.unpackb(args)),
+        args=cast("dict[str, JsonValue]", unpack(args)),
         reason=reason,
         mutates=None if mutates is None else bool(mutates),
-        position=None if position is None else cast("tuple[int, int]", msgpack.unpackb(position, use_list=False)),
+        position=None if position is None else cast("tuple[int, int]", unpack(position, use_list=False)),
         round=number,
         requested_ms=requested,
         expires_ms=expires,

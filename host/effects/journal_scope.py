@@ -21,6 +21,7 @@ from lash.host.effects.journal_bell import Bell
 from lash.host.sqlite import Database
 from lash.runtime.errors import EffectError, EffectLeaseLost, EffectReplayMismatch, LashError, StoreCorruption
 from lash.runtime.sansio.approvals import Question, RecordedAnswer
+from lash.runtime.sansio.packing import pack, unpack
 from lash.runtime.sansio.values import JsonValue, from_json, to_json
 from lash.runtime.seams.clock import Clock, IdSource
 from lash.runtime.seams.effects import (
@@ -157,7 +158,7 @@ class JournalController:
             connection.execute(
                 f"UPDATE effect_replay SET status='completed', outcome=?, updated_ms=?, lease_token=NULL, "
                 f"{_COMPLETION} WHERE scope_id=? AND replay_key=?",
-                (msgpack.packb(to_json(outcome)), now, self.scope.id, self.scope.id, key),
+                (pack(to_json(outcome)), now, self.scope.id, self.scope.id, key),
             )
             return outcome
         connection.execute(
@@ -187,7 +188,7 @@ class JournalController:
             renewing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await renewing
-        packed = msgpack.packb(to_json(outcome))
+        packed = pack(to_json(outcome))
         # A recording that has been sent is waited for: a cancellation between both would run the effect twice.
         await asyncio.shield(self._finish(key, token, "completed", packed, None, outcome.question))
         return outcome
@@ -324,7 +325,7 @@ class JournalController:
                 return journal_approvals.answer(connection, key.key, from_json(RecordedAnswer, value), now)
             changed = connection.execute(
                 "UPDATE events SET value=?, resolved_ms=? WHERE event_key=? AND resolved_ms IS NULL",
-                (msgpack.packb(value), now, key.key),
+                (pack(value), now, key.key),
             )
             return changed.rowcount == 1
 
@@ -335,12 +336,12 @@ class JournalController:
 
 
 def _json(packed: bytes) -> JsonValue:
-    return cast("JsonValue", msgpack.unpackb(packed))
+    return cast("JsonValue", unpack(packed))
 
 
 def _unpacked(packed: bytes, key: str) -> EffectOutcome:
     try:
-        outcome = from_json(EffectOutcome, msgpack.unpackb(packed))
+        outcome = from_json(EffectOutcome, unpack(packed))
     except (ValueError, msgpack.UnpackException) as error:
         raise StoreCorruption(f"the journal's outcome of {key} cannot be read: {error}") from error
     return replace(outcome, replayed=True)

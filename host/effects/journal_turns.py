@@ -9,9 +9,8 @@ from __future__ import annotations
 import sqlite3
 from typing import cast
 
-import msgpack
-
 from lash.host.effects import journal_approvals
+from lash.runtime.sansio.packing import pack, unpack
 from lash.runtime.sansio.values import JsonValue, from_json, to_json
 from lash.runtime.seams.effects import CancelReceipt, CancelRequest, DurabilityTier, ExecutionScope, UnfinishedTurn
 
@@ -40,8 +39,8 @@ def begin(
             scope.session_id,
             scope.turn_id,
             head_revision,
-            msgpack.packb(given),
-            msgpack.packb(options),
+            pack(given),
+            pack(options),
             now_ms,
         ),
     )
@@ -76,8 +75,8 @@ def unfinished(connection: sqlite3.Connection, session_id: str, now_ms: int) -> 
     return UnfinishedTurn(
         turn_id,
         head,
-        cast("JsonValue", msgpack.unpackb(given)),
-        cast("JsonValue", msgpack.unpackb(options)),
+        cast("JsonValue", unpack(given)),
+        cast("JsonValue", unpack(options)),
         recorded,
         tuple(journal_approvals.pending(connection, now_ms, scope_id=scope_id)),
         _cancel(cancel),
@@ -98,9 +97,7 @@ def request_cancel(
     if wish is not None:
         same = wish.request_id == request.request_id
         return CancelReceipt("accepted" if same else "already_requested", DurabilityTier.DURABLE)
-    connection.execute(
-        "UPDATE effect_scopes SET cancel=? WHERE scope_id=?", (msgpack.packb(to_json(request)), scope.id)
-    )
+    connection.execute("UPDATE effect_scopes SET cancel=? WHERE scope_id=?", (pack(to_json(request)), scope.id))
     journal_approvals.withdraw(connection, [scope.id], now_ms)
     return CancelReceipt("accepted", DurabilityTier.DURABLE)
 
@@ -137,4 +134,4 @@ def _delete(connection: sqlite3.Connection, scopes: list[str]) -> None:
 
 
 def _cancel(packed: bytes | None) -> CancelRequest | None:
-    return None if packed is None else from_json(CancelRequest, msgpack.unpackb(packed))
+    return None if packed is None else from_json(CancelRequest, unpack(packed))

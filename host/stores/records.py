@@ -3,9 +3,6 @@
 A record is the map `{"v": version, "crc": CRC-32 of body, "body": msgpack of the value}`. The checksum is there because
 a flipped bit inside a text still is valid msgpack: without it a store would hand out, without a word, what nobody
 wrote. A blob is found by the SHA-256 of its raw bytes, which is checked whenever it is read.
-
-JSON knows integers of any size, and texts with lone surrogates come in through `\\ud800` escapes. msgpack knows
-neither, so big integers travel as an extension type and texts are written with the `surrogatepass` rule.
 """
 
 from __future__ import annotations
@@ -20,15 +17,13 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
 from lash.runtime.errors import StoreCorruption, StoreError, UnsupportedRecordVersion
+from lash.runtime.sansio.packing import pack, unpack
 from lash.runtime.sansio.values import JsonValue, adapter
 
 T = TypeVar("T")
 
 RECORD_VERSION = 1
 """The newest version of records that this build writes and reads."""
-
-BIG_INTEGER = 1
-"""The msgpack extension type of integers beyond 64 bits: big-endian two's complement."""
 
 BlobProfile = Literal["balanced", "compact", "low_latency"]
 
@@ -71,10 +66,10 @@ def encode(value: JsonValue) -> bytes:
     Raises StoreError (unstorable_value) for what no JSON is, or is nested too deeply to be read again.
     """
     try:
-        body = msgpack.packb(value, default=_pack_other, unicode_errors="surrogatepass")
+        body = pack(value)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise StoreError("unstorable_value", f"a value cannot be stored: {error}") from error
-    return msgpack.packb({"v": RECORD_VERSION, "crc": zlib.crc32(body), "body": body})
+    return pack({"v": RECORD_VERSION, "crc": zlib.crc32(body), "body": body})
 
 
 def decode(record: bytes, what: str) -> JsonValue:
@@ -129,23 +124,11 @@ def structured(kind: Any, data: object, what: str) -> Any:
         raise StoreCorruption(f"{what} cannot be read: {where}: {problem['msg']}") from error
 
 
-def _pack_other(value: object) -> object:
-    if isinstance(value, int):
-        return msgpack.ExtType(BIG_INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
-    raise TypeError(f"{type(value).__name__} is no JSON")
-
-
 def _unpack(data: bytes, what: str) -> object:
     try:
-        return msgpack.unpackb(data, ext_hook=_unpack_other, unicode_errors="surrogatepass")
+        return unpack(data)
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
         raise StoreCorruption(f"{what} cannot be read: {error or type(error).__name__}") from error
-
-
-def _unpack_other(code: int, data: bytes) -> object:
-    if code != BIG_INTEGER:
-        raise ValueError(f"unknown extension type {code}")
-    return int.from_bytes(data, "big", signed=True)
 
 
 # --- blobs ---------------------------------------------------------------------------------------

@@ -9,10 +9,9 @@ import base64
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-import msgpack
-
 from lash.runtime.envelope import seal, unseal
 from lash.runtime.errors import PluginError, StoreCorruption
+from lash.runtime.sansio import packing
 from lash.runtime.sansio.values import JsonValue
 
 OWNER: Final = "plugins"
@@ -106,7 +105,7 @@ def pack(entries: dict[str, PluginEntry]) -> bytes:
         plugin_id: [entry.meta.version, entry.meta.state, entry.revision, entry.blobs]
         for plugin_id, entry in sorted(entries.items())
     }
-    payload: bytes = msgpack.packb(records)
+    payload = packing.pack(records)
     return seal(OWNER, FORMAT, payload)
 
 
@@ -116,7 +115,7 @@ def unpack(data: bytes) -> dict[str, PluginEntry]:
     if envelope.version != FORMAT:
         raise StoreCorruption(f"the state of plugins is in format {envelope.version}, not {FORMAT}")
     try:
-        records = cast("dict[str, Any]", msgpack.unpackb(envelope.payload))
+        records = cast("dict[str, Any]", packing.unpack(envelope.payload))
         return {
             plugin_id: PluginEntry(PluginSnapshotMeta(version, state), revision, dict(blobs))
             for plugin_id, (version, state, revision, blobs) in records.items()

@@ -13,7 +13,7 @@ import hashlib
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import msgpack
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -22,6 +22,7 @@ from pydantic_core import PydanticSerializationError
 from lash.runtime.errors import SnapshotCorrupt, SnapshotFormatError, SnapshotVersionError
 from lash.runtime.sansio.effects import AnyEffect, Effect, SurfaceUpdate
 from lash.runtime.sansio.messages import Message, SessionEventRecord
+from lash.runtime.sansio.packing import pack, unpack
 from lash.runtime.sansio.states import WAITING, AnyState, State
 from lash.runtime.sansio.usage import TokenUsage
 from lash.runtime.sansio.values import JsonValue, adapter
@@ -35,8 +36,6 @@ COMPRESSION_LEVEL = 1
 LARGEST_PAYLOAD = 256 * 1024 * 1024
 """Bytes of an uncompressed payload; more is neither written nor read, so that hostile bytes cannot fill the memory."""
 _LONGEST_HEADER = 64 * 1024
-_BIG_INT = 1
-"""The msgpack extension for integers beyond 64 bits: big-endian two's complement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ def encode(checkpoint: TurnCheckpoint, owner: SnapshotOwner) -> bytes:
     """
     try:
         plain = adapter(TurnCheckpoint).dump_python(checkpoint, warnings="error")
-        raw = msgpack.packb(plain, default=_pack_big_int, unicode_errors="surrogatepass")
+        raw = pack(plain)
     except (PydanticSerializationError, ValueError, TypeError) as error:
         raise SnapshotFormatError(f"the turn holds a value that is no JSON: {error}") from error
     if len(raw) > LARGEST_PAYLOAD:
@@ -110,7 +109,7 @@ def encode(checkpoint: TurnCheckpoint, owner: SnapshotOwner) -> bytes:
         "raw_len": len(raw),
         "sha256": hashlib.sha256(raw).digest(),
     }
-    packed = msgpack.packb(header)
+    packed = pack(header)
     payload = zlib.compress(raw, COMPRESSION_LEVEL) if codec == "zlib" else raw
     return b"".join((MAGIC, struct.pack(">I", len(packed)), packed, payload))
 
@@ -192,18 +191,6 @@ def _unpacked(header: _Header, payload: bytes) -> bytes:
 
 def _unpack(data: bytes) -> object:
     try:
-        return msgpack.unpackb(data, ext_hook=_unpack_big_int, unicode_errors="surrogatepass")
+        return unpack(data)
     except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
         raise SnapshotCorrupt(f"the bytes are no msgpack: {error}") from error
-
-
-def _pack_big_int(value: object) -> msgpack.ExtType:
-    # msgpack asks here for all that it has no form for. After the dump that is integers beyond 64 bits only.
-    number = cast("int", value)
-    return msgpack.ExtType(_BIG_INT, number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True))
-
-
-def _unpack_big_int(code: int, data: bytes) -> Any:
-    if code != _BIG_INT:
-        raise ValueError(f"unknown extension {code}")
-    return int.from_bytes(data, "big", signed=True)
