@@ -13,19 +13,18 @@ from lash.runtime.sansio.llm import Block
 from lash.testing.scripted import ScriptedProvider, reply
 
 HUGE = 10**30
-BROKEN = "\ud800 half a pair"
 
 
-async def test_integers_beyond_64_bits_and_broken_texts_pass_through_a_journal(tmp_path: Path) -> None:
-    seen: list[object] = []
+async def test_integers_beyond_64_bits_pass_through_a_journal(tmp_path: Path) -> None:
+    seen: list[int] = []
 
     @lash.tool
-    async def note(number: int, text: str) -> int:
+    async def note(number: int) -> int:
         """Note down."""
-        seen.append((number, text))
+        seen.append(number)
         return number
 
-    args = json.dumps({"number": HUGE, "text": BROKEN})
+    args = json.dumps({"number": HUGE})
     calls = [Block.ToolCall("c", "note", args)]
     provider = ScriptedProvider([reply(tool_calls=calls), "Noted.", "Still there."])
     core = LashCore.standard(
@@ -44,6 +43,6 @@ async def test_integers_beyond_64_bits_and_broken_texts_pass_through_a_journal(t
             again = await session.turn("And now?")
     assert result.assistant_message() == "Noted."
     assert again.assistant_message() == "Still there."
-    assert [number for number, _ in seen] == [HUGE]
+    assert seen == [HUGE]
     told = [b for m in provider.requests[2].messages for b in m.blocks if isinstance(b, Block.ToolResult)]
     assert str(HUGE) in told[0].content
