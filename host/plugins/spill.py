@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import stat
 import tempfile
 import threading
@@ -18,6 +19,9 @@ from lash.runtime.seams.clock import Clock
 MOST_BYTES: Final = 500 << 20
 MOST_AGE_S: Final = 7 * 24 * 3600
 
+_NO_NAME: Final = re.compile(r"[^\w.-]")
+"""What the name of a tool, which may be anybody's, does not bring into the name of a file."""
+
 _log = logging.getLogger("lash.plugins")
 
 
@@ -27,19 +31,19 @@ def default_directory() -> Path:
 
 
 class SpillDirectory:
-    """A directory of spilled texts; made when it is first needed, and pruned once, then or by `prune_early`."""
+    """A directory of spilled texts; made when it is needed, and pruned once, at first or by `prune_early`."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self.path = path
         self._clock = clock
         self._opening = threading.Lock()
-        self._opened = False
+        self._pruned = False
 
     def write(self, tool: str, args: JsonValue, text: str) -> Path | None:
         """The file that holds a text, written unless it is there; None where that fails, which is logged. It blocks."""
         data = text.encode("utf-8", "replace")
         digest = hashlib.sha256(canonical([tool, args]) + b"\0" + data).hexdigest()[:12]
-        target = self.path / f"{tool}-{digest}.txt"
+        target = self.path / f"{_NO_NAME.sub('_', tool)}-{digest}.txt"
         try:
             self._open()
             if target.is_file() and target.stat().st_size == len(data) and target.read_bytes() == data:
@@ -83,8 +87,7 @@ class SpillDirectory:
 
     def _open(self) -> None:
         with self._opening:
-            if self._opened:
-                return
+            # Each time, for what lies among temporary files may be cleaned away while this process runs.
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Others may have made a directory of that name first: what tools print is nobody else's business.
             found = self.path.lstat()
@@ -92,8 +95,9 @@ class SpillDirectory:
                 raise PermissionError(f"{self.path} is no directory of this user")
             if found.st_mode & 0o077:
                 self.path.chmod(0o700)
-            self._prune()
-            self._opened = True
+            if not self._pruned:
+                self._prune()
+                self._pruned = True
 
     def _prune(self) -> None:
         """Remove files that are too old, then the oldest until what is left is small enough."""

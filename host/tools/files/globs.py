@@ -17,6 +17,8 @@ from lash.runtime.tools.result import ToolError
 
 _MOST_ALTERNATIVES: Final = 500
 _MOST_CHARS: Final = 4096
+_MOST_EXPANDED_CHARS: Final = 1 << 16
+"""How long the patterns of one call may be with their braces expanded: to compile more would take seconds."""
 _ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
 _CLASS: Final = re.compile(r"\[[!^]?\]?[^\]]*\]")
 _ANY_FOLDERS: Final = re.compile(r"(?<![^/{,])\*\*/")
@@ -40,7 +42,16 @@ class Globs:
 
 
 def _compiled(patterns: Sequence[str]) -> re.Pattern[str] | None:
-    expressions = [fnmatch.translate(one) for pattern in patterns for one in _alternatives(pattern)]
+    expressions: list[str] = []
+    chars = 0
+    for pattern in patterns:
+        for one in _alternatives(pattern):
+            chars += len(one)
+            if chars > _MOST_EXPANDED_CHARS:
+                raise _bad(
+                    pattern, f"the globs, their braces expanded, have more than {_MOST_EXPANDED_CHARS} characters"
+                )
+            expressions.append(fnmatch.translate(one))
     return re.compile("|".join(expressions)) if expressions else None
 
 
@@ -50,7 +61,7 @@ def _alternatives(pattern: str) -> list[str]:
     if not wanted:
         raise _bad(pattern, "it is empty")
     if len(pattern) > _MOST_CHARS:
-        raise _bad(pattern[:40], f"it has more than {_MOST_CHARS} characters")
+        raise _bad(pattern, f"it has more than {_MOST_CHARS} characters")
     if wanted.startswith("/") or ".." in wanted.split("/"):
         raise _bad(pattern, "it is relative to `path` and stays below it")
     bare = _CLASS.sub("", _ESCAPE.sub("", wanted))
@@ -71,4 +82,5 @@ def _unescaped(escape: re.Match[str]) -> str:
 
 
 def _bad(pattern: str, reason: str) -> ToolError:
-    return ToolError(f"The glob {pattern!r} cannot be used: {reason}")
+    shown = pattern if len(pattern) <= 200 else f"{pattern[:200]}..."
+    return ToolError(f"The glob {shown!r} cannot be used: {reason}")

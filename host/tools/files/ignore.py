@@ -12,17 +12,29 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pathspec import GitIgnoreSpec
+from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 from lash.host.tools.files.folders import Folder, LinkFound, SpecialFile
 from lash.host.tools.files.resolved import ResolvedPath
 
 _MOST_BYTES: Final = 256 << 10
 _MOST_LINES: Final = 4000
-_MOST_STARS: Final = 4
-"""A line with more is left out: such patterns take a time that grows with the power of their stars."""
+_MOST_IN_FORCE: Final = 20_000
+"""How many lines may hold in one directory; files of rules that would make them more are left out."""
+
+_BRACKETS: Final = re.compile(r"\\.|\[\^/\]|(?P<class>\[\^?\]?[^\]]*\])", re.DOTALL)
+_STAR: Final = re.compile(
+    r"\[\^/\]\*(?P<run>(?:\\.|\[\^/\](?!\*)|\(\?!/\)\[\^?\]?[^\]]*\]|[^]\\\[(){}*+?|^$/])+)(?=\[\^/\]\*)", re.DOTALL
+)
+_SETS: Final = re.compile(r"[\[&|~]|-(?=-)")
+"""What may begin an operation on sets in Python's brackets."""
+
+_ANY_BELOW: Final = "(?:/.+)?"
+_ANY_ABOVE: Final = "^(?:.+/)?"
+"""What `**` becomes inside a pattern and at its beginning."""
 
 _SECTION: Final = re.compile(r"\s*\[\s*(?P<name>[^\]]*?)\s*\]")
 _EXCLUDES: Final = re.compile(r"\s*excludesfile\s*=\s*(?P<path>.*?)\s*(?:[#;].*)?$", re.IGNORECASE)
@@ -66,10 +78,12 @@ class IgnoreRules:
         """The rules inside a directory: with those of its own, or of its own repository alone where it is the top."""
         rules = self
         if _is_there(folder, ".git"):
-            own = [_global_rules(), _rules(_read_within(folder, (".git", "info", "exclude")))]
+            own = [_global_rules(), rules_of(_read_within(folder, (".git", "info", "exclude")))]
             rules = IgnoreRules(True, tuple(_File(path, spec) for spec in reversed(own) if spec is not None))
-        if rules.inside and (spec := _rules(_read_within(folder, (".gitignore",)))) is not None:
-            rules = IgnoreRules(True, (_File(path, spec), *rules.files))
+        if rules.inside and (spec := rules_of(_read_within(folder, (".gitignore",)))) is not None:
+            files = (_File(path, spec), *rules.files)
+            if sum(len(file.spec.patterns) for file in files) <= _MOST_IN_FORCE:
+                rules = IgnoreRules(True, files)
         return rules
 
     def ignores(self, path: str, *, is_dir: bool) -> bool:
@@ -107,21 +121,60 @@ def _read_within(folder: Folder, names: tuple[str, ...]) -> bytes:
             one.close()
 
 
-def _rules(data: bytes) -> GitIgnoreSpec | None:
+def rules_of(data: bytes) -> GitIgnoreSpec | None:
+    """The rules in a file; None where there are none."""
     patterns = list(_usable(data.decode("utf-8-sig", "surrogateescape").splitlines()[:_MOST_LINES]))
-    return GitIgnoreSpec.from_lines(patterns) if patterns else None
+    return GitIgnoreSpec(patterns, backend="simple") if patterns else None
 
 
-def _usable(lines: list[str]) -> Iterator[str]:
+class _LinearPattern(GitIgnoreSpecPattern):
+    """A line of rules, matched in a time that grows with the path's length alone.
+
+    A match holds the interpreter's lock until it ends, and the lines are anybody's. What stands before another star
+    may be taken where it comes first, once and for all: the later star makes up for the rest. The same holds for what
+    stands before another `**`. So the expression never goes back behind a star, as those of `fnmatch` do not.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def pattern_to_regex(cls, pattern: Any) -> tuple[Any, bool | None]:
+        """See `GitIgnoreSpecPattern`."""
+        expression, include = super().pattern_to_regex(pattern)
+        return expression and _linear(expression), include
+
+
+def _linear(expression: str) -> str:
+    expression = _BRACKETS.sub(_bracket, expression)
+    first, *below = _STAR.sub(r"(?>[^/]*?\g<run>)", expression).split(_ANY_BELOW)
+    if not below:
+        return first
+    if first.startswith(_ANY_ABOVE):
+        first = f"^(?>(?:.+?/)??{first.removeprefix(_ANY_ABOVE)}(?=/))"
+    return "".join((first, *(f"(?>(?:/.+?)??{one}(?=/))" for one in below[:-1]), _ANY_BELOW, below[-1]))
+
+
+def _bracket(found: re.Match[str]) -> str:
+    """A bracket as git reads it: without operations on sets, and never for a slash."""
+    if found["class"] is None:
+        return found[0]
+    head = 2 if found[0].startswith("[^") else 1
+    return f"(?!/){found[0][:head]}{_SETS.sub(_escaped, found[0][head:])}"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\{found[0]}"
+
+
+def _usable(lines: list[str]) -> Iterator[_LinearPattern]:
     """The lines that are patterns. A line that git could not use either is passed over, as git does."""
     for line in lines:
-        if not line.strip() or line.startswith("#") or len(re.findall(r"\*+", line)) > _MOST_STARS:
+        if not line.strip() or line.startswith("#"):
             continue
         try:
-            GitIgnoreSpec.from_lines([line])
+            yield _LinearPattern(line)
         except (ValueError, re.error):
             continue
-        yield line
 
 
 def _global_rules() -> GitIgnoreSpec | None:
@@ -131,7 +184,7 @@ def _global_rules() -> GitIgnoreSpec | None:
     path = config / "ignore"
     for file in (config / "config", home / ".gitconfig"):
         path = _excludes_file(_read_own(file)) or path
-    return _rules(_read_own(path))
+    return rules_of(_read_own(path))
 
 
 def _excludes_file(text: bytes) -> Path | None:

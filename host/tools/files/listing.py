@@ -25,8 +25,8 @@ from lash.host.tools.files.walk import Entry, Kind
 from lash.runtime.tools.cancel import CancelToken
 from lash.runtime.tools.result import ToolError
 
-MOST_ITEMS: Final = 1_000_000
-"""With no limit, more entries than that are refused: no result could hold them."""
+MOST_ITEMS: Final = 200_000
+"""No more are shown at once: a result could not hold them."""
 
 Limit: TypeAlias = Annotated[int, Field(ge=1)] | Literal["none"] | None
 """How many items to give; null and "none" are all."""
@@ -74,20 +74,21 @@ def listing(
 ) -> Listing:
     """The first entries in an order, as items. It holds no more of them than it shows, however many there are."""
     total = 0
+    most = limit if isinstance(limit, int) else MOST_ITEMS + 1
 
     def counted() -> Iterator[Entry]:
         nonlocal total
         for entry in entries:
             total += 1
-            if total > MOST_ITEMS and not isinstance(limit, int):
+            if total > MOST_ITEMS and most > MOST_ITEMS:
                 raise ToolError(
-                    f"{base.shown} has more than {MOST_ITEMS} entries: give a limit, or a directory below it",
+                    f"{base.shown} has more than {MOST_ITEMS} entries: give a smaller limit, or a directory below it",
                     cls="resource_limit",
                     code="too_many_entries",
                 )
             yield entry
 
-    shown = heapq.nsmallest(limit, counted(), key=order) if isinstance(limit, int) else sorted(counted(), key=order)
+    shown = heapq.nsmallest(most, counted(), key=order)
     items = [_item(policy, base, entry, with_lines, token) for entry in shown]
     left = total - len(items)
     return {

@@ -38,6 +38,8 @@ from lash.runtime.tools.result import ToolError
 
 MAX_READ_BYTES: Final = 64 << 20
 MAX_WRITE_BYTES: Final = 16 << 20
+_MOST_PATH_CHARS: Final = 4096
+"""No system takes longer paths, and to resolve their links takes a time that grows with the square of their length."""
 
 AnyPath: TypeAlias = "str | os.PathLike[str]"
 
@@ -113,12 +115,15 @@ class FilePolicy:
         does not allow it.
         """
         given = os.fspath(path)
+        if len(given) > _MOST_PATH_CHARS:
+            raise refusal(f"{printable(given[:80])}... is too long: a path has at most {_MOST_PATH_CHARS} characters")
         start = os.path.join(self.roots[0], base or "")
         try:
             joined = _one_slash(os.path.normpath(os.path.join(start, given)))
             real = Path(_one_slash(os.path.realpath(joined)))
-        except (ValueError, OSError):
-            # NUL bytes and texts that are no name on this system: whatever they mean, it is under no root.
+        except (ValueError, OSError, RecursionError):
+            # NUL bytes, texts that are no name on this system, links that lead to links without end: whatever they
+            # mean, it is under no root.
             raise self._outside(given) from None
         root = self._root_of(real)
         if root is None:
@@ -135,9 +140,11 @@ class FilePolicy:
         """What says of the names in a directory whether they are denied; its real path was resolved by this policy."""
         if self._denied.empty:
             return lambda name: False
-        under = [root for root in self._roots if folder.is_relative_to(root.real)]
-        starts = [(str(root.real), folder.relative_to(root.real).as_posix()) for root in under]
-        prefixes = [(root, "" if path == "." else f"{path}/") for root, path in starts]
+        prefixes: list[tuple[str, str]] = []
+        for root in self._roots:
+            if folder.is_relative_to(root.real):
+                path = folder.relative_to(root.real).as_posix()
+                prefixes += [(spelling, "" if path == "." else f"{path}/") for spelling in root.spellings]
         return lambda name: any(self._denied.match_one(root, f"{path}{name}", name) for root, path in prefixes)
 
     def _root_of(self, real: Path) -> Root | None:
@@ -149,9 +156,12 @@ class FilePolicy:
             return False
         pure = Path(path)
         for root in self._roots:
-            for spelling in {root.given, str(root.real)}:
-                if pure.is_relative_to(spelling) and self._denied.match(spelling, pure.relative_to(spelling).parts):
-                    return True
+            for spelling in root.spellings:
+                if pure.is_relative_to(spelling):
+                    # A pattern of whole paths may be of the one spelling where the path at hand is of the other.
+                    parts = pure.relative_to(spelling).parts
+                    if any(self._denied.match(one, parts) for one in root.spellings):
+                        return True
         return False
 
     def _may_write(self, real: Path) -> bool:

@@ -14,7 +14,7 @@ from lash.host.stores.images import sniff
 from lash.host.tools.files.pdf import SUFFIX, pdf_text
 from lash.host.tools.files.resolved import ResolvedPath, one_line
 from lash.host.tools.files.tool import READING, FileTool, stop_if
-from lash.host.tools.files.window import Lines, window
+from lash.host.tools.files.window import OUTPUT_BYTES, Lines, window
 from lash.runtime.sansio.messages import AttachmentRef
 from lash.runtime.tools.cancel import CancelToken
 from lash.runtime.tools.context import ToolContext, call_in_thread
@@ -84,8 +84,8 @@ class ReadFile(FileTool):
                             f"{one_line(entry.name)}/" if entry.is_dir(follow_symlinks=False) else one_line(entry.name)
                         )
 
-        # No more names are held than are shown, for a directory may have millions.
-        first = "\n".join(heapq.nsmallest(offset - 1 + limit, names()))
+        # No more names are held than are shown, for a directory may have millions; a row takes four bytes and more.
+        first = "\n".join(heapq.nsmallest(offset - 1 + min(limit, OUTPUT_BYTES // 4), names()))
         hint = f"{found.shown} is a directory; the names in it ({total}), which `ls` and `glob` tell more of:"
         return window(Lines(iter([first.encode()])), offset, limit, header=hint, total=total)
 

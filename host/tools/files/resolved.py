@@ -10,12 +10,13 @@ import errno
 import os
 import re
 import stat
+import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
-from typing import BinaryIO, Literal, cast
+from typing import BinaryIO, Final, Literal, cast
 
 from lash.host.tools.files.folders import Folder, LinkFound, SpecialFile, open_folder, require_plain
 from lash.runtime.tools.result import ToolError
@@ -23,6 +24,10 @@ from lash.runtime.tools.result import ToolError
 _PERMISSIONS = 0o777
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+REPLACING: Final = threading.Lock()
+"""Held in this process while files are replaced: who compares a file before that holds it from then on."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,11 @@ class Root:
     given: str
     real: Path
     spill: bool = False
+
+    @property
+    def spellings(self) -> frozenset[str]:
+        """The paths that lead to it."""
+        return frozenset((self.given, str(self.real)))
 
     def open(self, *, listing: bool = False) -> Folder:
         """The directory, opened."""
@@ -273,15 +283,16 @@ def _replace(parent: Folder, name: str, data: bytes, *, overwrite: bool, mode: i
         mode = found.st_mode & _PERMISSIONS
     temporary = _temporary(parent, data, mode)
     try:
-        if not overwrite:
-            # The name is taken first, for a rename would replace a file that has appeared since.
-            os.close(parent.make(name, 0o600))
-        try:
-            parent.rename(temporary, name)
-        except BaseException:
+        with REPLACING:
             if not overwrite:
-                _discard(parent, name)
-            raise
+                # The name is taken first, for a rename would replace a file that has appeared since.
+                os.close(parent.make(name, 0o600))
+            try:
+                parent.rename(temporary, name)
+            except BaseException:
+                if not overwrite:
+                    _discard(parent, name)
+                raise
     except BaseException:
         _discard(parent, temporary)
         raise

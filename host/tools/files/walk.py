@@ -130,8 +130,11 @@ class Walk:
             return None
         try:
             known = found.stat(follow_symlinks=False)
-        except OSError:
+        except FileNotFoundError:
             return None
+        except OSError:
+            # Names can be read in a directory in which nothing may be looked at.
+            return Entry(whole, "dir" if is_dir else "symlink" if found.is_symlink() else "other", 0, 0)
         kind = _kind(known.st_mode)
         return Entry(whole, kind, 0 if kind == "dir" else known.st_size, known.st_mtime_ns)
 

@@ -2,7 +2,9 @@
 
 First everything is written beside its place: the new contents, and a copy of each file that will be replaced or
 removed. A disk that is full or a directory that cannot be written shows then, when nothing has changed. What is left
-are renames and removals. If one of them fails, the copies are renamed back, which takes no space.
+are renames and removals. If one of them fails, the copies are renamed back, which takes no space. Right before them
+the files are compared with what was read, so that no change of somebody else's is lost; tools of this process cannot
+come between the two, another process can for as long as the renames take.
 
 A process that dies in between leaves files named `.lash-*.tmp`, in which the old contents are.
 """
@@ -12,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lash.host.tools.files.resolved import ResolvedPath
+from lash.host.tools.files.resolved import REPLACING, ResolvedPath
 from lash.host.tools.patch.operations import PatchError
 from lash.runtime.tools.result import ToolError
 
@@ -37,17 +39,22 @@ class _Staged:
     copy: str | None = None
 
     def stage(self) -> None:
-        """Make everything ready; PatchError where the file is no longer as it was read."""
+        """Make everything ready."""
         change = self.change
         if change.before is not None:
-            if change.path.kind() != "file" or change.path.read() != change.before:
-                raise PatchError(f"{change.path.given} was changed by somebody else meanwhile: read it again")
             self.copy = change.path.stage(change.before, mode=change.mode, any_size=True)
-        elif change.path.kind() is not None:
-            raise PatchError(f"{change.path.given} was made by somebody else meanwhile: read it")
         if change.after is not None:
             self.parents = change.path.make_parents()
             self.new = change.path.stage(change.after, mode=change.mode)
+
+    def check(self) -> None:
+        """Nothing, or PatchError where the file is no longer as it was read."""
+        path, before = self.change.path, self.change.before
+        if before is None:
+            if path.kind() is not None:
+                raise PatchError(f"{path.given} was made by somebody else meanwhile: read it")
+        elif path.kind() != "file" or path.read() != before:
+            raise PatchError(f"{path.given} was changed by somebody else meanwhile: read it again")
 
     def apply(self) -> None:
         """Make the change."""
@@ -91,9 +98,13 @@ def commit(changes: Sequence[Change]) -> list[str]:
         for change in changes:
             staged.append(_Staged(change))
             staged[-1].stage()
-        for one in staged:
-            one.apply()
-            done.append(one)
+        with REPLACING:
+            for one in staged:
+                one.check()
+            # What goes goes last: a process that dies while it moves a file leaves two of it, not none.
+            for one in sorted(staged, key=lambda one: one.new is None):
+                one.apply()
+                done.append(one)
     except BaseException as error:
         lost = _restore(done)
         left = [name for one in reversed(staged) if one not in lost for name in one.tidy(undone=True)]

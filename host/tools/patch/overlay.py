@@ -201,7 +201,7 @@ class Overlay:
 
     def _require_room(self, place: ResolvedPath, path: str) -> None:
         """A new file needs directories above it, or nothing where they can be made."""
-        parents = place.real.parents
+        parents = place.real.parents[: len(place.parts)]  # as far as the root
         for parent in parents:
             if self._files.get(parent) is not None:
                 raise PatchError(f"Failed to add {path}: {parent.name} above it is a file")

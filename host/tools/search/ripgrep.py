@@ -56,8 +56,9 @@ class RgRefusal(Exception):
 
 
 def find_rg() -> str | None:
-    """The program `rg` on PATH."""
-    return shutil.which("rg")
+    """The program `rg` on PATH; None where a relative path leads to it, for that may lie in the tree to be searched."""
+    found = shutil.which("rg")
+    return found if found is not None and os.path.isabs(found) else None
 
 
 def search_tree(program: str, scope: Scope) -> None:

@@ -16,6 +16,8 @@ import regex
 METACHARACTERS: Final = frozenset("\\.^$*+?{}[]|()")
 _MOST_REPEATS: Final = 1000
 _MOST_GROUPS: Final = 100
+_MOST_SIZE: Final = 50_000
+"""How many parts an expression may have with its repetitions written out: nothing can stop its compilation."""
 
 _ESCAPE: Final = re.compile(
     r"\\(?:[dDwWsSbBtrfva]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|[pP](?:[A-Z]|\{\^?\w+\})|[!-/:;=?@\[-`{-~ ])"
@@ -77,7 +79,8 @@ def _smart_case(text: str) -> bool:
 def check_portable(pattern: str) -> None:
     """Nothing for an expression that all engines read alike; NotPortable for any other."""
     at = _match(_OPTIONS, pattern, 0)
-    depth = 0
+    sizes = [0]  # how large the expression and each group that is open are so far
+    last = 0  # how large is what a repetition would repeat
     repeatable = False
     while at < len(pattern):
         begun, sign = at, pattern[at]
@@ -85,31 +88,40 @@ def check_portable(pattern: str) -> None:
             case "\\":
                 at = _escape(pattern, at)
                 repeatable = pattern[begun + 1] not in "bB"
+                last = 1
             case "[":
                 at = _class(pattern, at)
                 repeatable = True
+                last = 1
             case "(":
                 at = _match(_GROUP, pattern, at)
                 if at == begun:
                     raise NotPortable(f"the group at {begun} is of a kind that is not supported, like look-around")
-                depth += 1
-                if depth > _MOST_GROUPS:
+                sizes.append(0)
+                if len(sizes) > _MOST_GROUPS + 1:
                     raise NotPortable(f"more than {_MOST_GROUPS} groups are within each other")
                 repeatable = False
+                last = 1
             case ")":
-                depth -= 1
-                if depth < 0:
+                if len(sizes) == 1:
                     raise NotPortable(f"the ) at {begun} closes no group")
                 at += 1
                 repeatable = True
+                last = sizes.pop()
             case "*" | "+" | "?" | "{":
                 if not repeatable:
                     raise NotPortable(f"the {sign} at {begun} repeats nothing; a {sign} itself is written \\{sign}")
-                at = _repetition(pattern, at)
+                at, times = _repetition(pattern, at)
                 repeatable = False
+                last *= times - 1  # once it is counted already
             case _:
                 at += 1
                 repeatable = sign not in "|^$"
+                last = 1
+        sizes[-1] += last
+        if sizes[-1] > _MOST_SIZE:
+            raise NotPortable(f"its repetitions written out have more than {_MOST_SIZE} parts")
+    depth = len(sizes) - 1
     if depth:
         raise NotPortable(f"{depth} group{'s are' if depth > 1 else ' is'} not closed; a ( itself is written \\(")
 
@@ -154,18 +166,22 @@ def _class(pattern: str, begun: int) -> int:
     raise NotPortable(f"the [ at {begun} is not closed; a [ itself is written \\[")
 
 
-def _repetition(pattern: str, begun: int) -> int:
-    """A repetition with the ? of a lazy one; what follows must not be another."""
-    at = begun + 1
+def _repetition(pattern: str, begun: int) -> tuple[int, int]:
+    """Where a repetition ends, the ? of a lazy one included, and how often it repeats at most, 1 for any number.
+
+    What follows must not be another.
+    """
+    at, times = begun + 1, 1
     if pattern[begun] == "{":
         found = _REPETITION.match(pattern, begun)
         if found is None:
             raise NotPortable(f"the {{ at {begun} begins no repetition; a {{ itself is written \\{{")
-        if max(int(found[1]), int(found[2] or 0)) > _MOST_REPEATS:
+        times = max(1, int(found[1]), int(found[2] or 0))
+        if times > _MOST_REPEATS:
             raise NotPortable(f"the repetition at {begun} is of more than {_MOST_REPEATS} times")
         at = found.end()
     if pattern.startswith("?", at):
         at += 1
     if pattern.startswith(("*", "+", "?"), at):
         raise NotPortable(f"the {pattern[at]} at {at} repeats a repetition")
-    return at
+    return at, times

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lash.host.tools.files import ignore
 from tests.host.tools.files.support import policy, tree, value_of
 
 
@@ -121,9 +122,42 @@ async def test_a_line_that_is_no_pattern_spoils_no_other(tmp_path: Path) -> None
     assert await listed(root) == ["b.py"]
 
 
-async def test_a_pattern_that_would_take_for_ever_is_left_out(tmp_path: Path) -> None:
-    root = repository(tmp_path, "a" * 200, "b.log", top="*a*a*a*a*a*a*a*a*a*b\n*.log\n")
+async def test_a_pattern_of_many_stars_counts_and_takes_no_time(tmp_path: Path) -> None:
+    root = repository(tmp_path, "a" * 200, "axa" * 5 + "b", "b.log", top="*a*a*a*a*a*a*a*a*a*b\n*.log\n")
     assert await listed(root) == ["a" * 200]
+
+
+@pytest.mark.parametrize(
+    ("rule", "path"),
+    [
+        ("*a*a*a*b", "a" * 255),
+        ("*?*?*?*b", "a" * 255),
+        ("*[ab]*[!c]*[ab]*b", "a" * 255),
+        ("**/a/**/a/**/b", "a/" * 2000 + "x"),
+        ("a/**/a/**/a/**/b", "a/" * 2000 + "x"),
+    ],
+)
+def test_a_hostile_rule_does_not_go_back_behind_its_stars(rule: str, path: str) -> None:
+    # Each would take seconds, hours, or longer than anybody lives, if it did.
+    rules = ignore.rules_of("".join(f"{rule}{n}\n" for n in range(100)).encode())
+    assert rules is not None
+    assert rules.check_file(path).include is None
+
+
+async def test_rules_in_force_are_bounded_however_deep_their_files_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ignore, "_MOST_IN_FORCE", 3)
+    root = repository(tmp_path, "a.x", "sub/b.x", "sub/b.y", "sub/deep/c.y", top="*.x\n*.z\n")
+    (root / "sub" / ".gitignore").write_text("*.y\nb\n")
+    (root / "sub" / "deep" / ".gitignore").write_text("c.*\n")
+    assert await listed(root) == ["sub/b.y"]
+
+
+@pytest.mark.filterwarnings("error")
+async def test_brackets_with_signs_of_set_operations_are_plain_brackets(tmp_path: Path) -> None:
+    root = repository(tmp_path, "ax", "[x", "&x", "-x", "bx", "qx", top="[[a]x\n[b&&c]x\n[+--]x\n")
+    assert await listed(root) == ["qx"]
 
 
 RULES = [
@@ -138,6 +172,10 @@ RULES = [
     "sp ace",
     "x?y",
     "[ab].c",
+    "m[!q]n",
+    "a*b*a.e",
+    "o/**/p/**/*r*s",
+    "[]x]1",
 ]
 
 
@@ -159,6 +197,8 @@ async def test_git_ignores_the_same_files(tmp_path: Path) -> None:
             "d.c",
             "sub/keep.log",
         ),
+        *("m/n", "mxn", "mqn", "aba.e", "abba.e", "axbya.e", "ab.e", "]1", "x1", "y1"),
+        *("o/p/rs", "o/x/p/y/z/r-s", "o/x/p/p/r/s", "o/rs", "w/o/p/rs", "o/p/q/xrys"),
         *("sub/mine", "sub/yours", "buildx", "docs/build", "keep/keep.log/f"),
     ]
     root = tree(tmp_path / "repo", *paths)

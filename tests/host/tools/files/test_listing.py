@@ -13,6 +13,7 @@ import pytest
 
 from lash.host.tools.files import listing as listing_module
 from lash.host.tools.files import walk as walk_module
+from lash.host.tools.files.folders import DescriptorFolder
 from lash.host.tools.files.globs import Globs
 from lash.host.tools.files.listing import listing
 from lash.host.tools.files.walk import Entry, Walk, WalkOptions
@@ -287,12 +288,50 @@ def test_a_directory_that_may_not_be_listed_is_shown_and_passed_over(
     assert seen == {"closed", "open", "open/y"}
 
 
-async def test_without_a_limit_too_many_entries_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_entry_that_may_not_be_looked_at_is_shown_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree(tmp_path, "closed/x")
+
+    class Closed:
+        name = "x"
+
+        def is_dir(self, *, follow_symlinks: bool) -> bool:
+            return False
+
+        def is_symlink(self) -> bool:
+            return False
+
+        def stat(self, *, follow_symlinks: bool) -> os.stat_result:
+            raise PermissionError(13, "Permission denied")
+
+    def entries(self: DescriptorFolder) -> Generator[Any]:
+        yield Closed()
+
+    monkeypatch.setattr(DescriptorFolder, "entries", entries)
+    allowed = policy(tmp_path)
+    seen = list(Walk(allowed, allowed.resolve("closed"), WalkOptions(), CancelToken()))
+    assert seen == [Entry("x", "other", 0, 0)]
+
+
+async def test_more_entries_than_a_result_can_hold_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tree(tmp_path, *(str(n) for n in range(12)))
     monkeypatch.setattr(listing_module, "MOST_ITEMS", 10)
-    failure = await failure_of(policy(tmp_path), "ls", limit=None)
-    assert (failure.cls, failure.code) == ("resource_limit", "too_many_entries")
-    assert len(await ls(tmp_path, limit=100)) == 12
+    for limit in (None, 11):
+        failure = await failure_of(policy(tmp_path), "ls", limit=limit)
+        assert (failure.cls, failure.code) == ("resource_limit", "too_many_entries")
+    assert len(await ls(tmp_path, limit=10)) == 10
+
+
+@pytest.mark.parametrize("pattern", ["a*" * 1800 + "{1..450}", "x" * 4000 + "{1..500}"])
+def test_braces_that_stand_for_too_much_text_are_refused_before_they_are_compiled(pattern: str) -> None:
+    with pytest.raises(ToolError, match="more than 65536 characters"):
+        Globs([pattern])
+
+
+def test_many_globs_are_bounded_together() -> None:
+    with pytest.raises(ToolError, match="more than 65536 characters"):
+        Globs([f"{number}-{{1..450}}" for number in range(300)])
 
 
 async def test_a_cancelled_walk_stops_and_lets_go_of_everything(

@@ -298,6 +298,60 @@ async def test_a_spill_directory_of_somebody_else_is_refused(root: Path, monkeyp
     assert (await failure_of(allowed, "read_file", path=path)).code == "path_not_allowed"
 
 
+@pytest.mark.parametrize("spelling", ["link", "root"])
+@pytest.mark.parametrize("tool", TOOLS)
+async def test_a_whole_path_is_denied_however_it_is_spelled(root: Path, tool: str, spelling: str) -> None:
+    link = root.parent / "link"
+    link.symlink_to(root)
+    for path in (root / "inside.txt", link / "inside.txt"):
+        await refused(link, tool, str(path), deny=[f"{root.parent}/{spelling}/inside.txt"])
+
+
+async def test_a_whole_path_is_in_no_listing_however_it_is_spelled(root: Path) -> None:
+    link = root.parent / "link"
+    link.symlink_to(root)
+    listed = await value_of(policy(link, deny=[f"{link}/inside.txt"]), "ls")
+    assert [item["path"] for item in listed["items"]] == ["folder"]
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize("above", [".", ".."])
+async def test_a_root_in_a_denied_directory_has_nothing_to_be_reached(root: Path, tool: str, above: str) -> None:
+    await refused(root, tool, "inside.txt", deny=[os.path.normpath(root / above)])
+
+
+@pytest.mark.parametrize("deny", ["./folder", "folder//x", "folder/./x", "./folder/"])
+async def test_a_denied_path_may_be_written_untidily(root: Path, deny: str) -> None:
+    tree(root, "folder/x")
+    await refused(root, "read_file", "folder/x", deny=[deny])
+
+
+async def test_each_alternative_of_braces_is_denied_as_if_it_stood_alone(root: Path) -> None:
+    tree(root, "folder/.env", "folder/deep/key")
+    for path in ("folder/.env", "folder/deep/key"):
+        await refused(root, "read_file", path, deny=["{.env,folder/deep/key}"])
+
+
+async def test_a_path_that_is_too_long_is_refused_before_its_links_are_looked_for(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed = policy(root)
+    asked: list[str] = []
+    monkeypatch.setattr(os.path, "realpath", asked.append)
+    with pytest.raises(ToolError, match="is too long") as raised:
+        allowed.resolve("a/" * 500_000)
+    assert asked == []
+    assert len(str(raised.value)) < 500
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+async def test_a_chain_of_links_without_end_is_refused(root: Path, tool: str) -> None:
+    (root / "0").symlink_to("inside.txt")
+    for number in range(1, 2000):
+        (root / str(number)).symlink_to(str(number - 1))
+    await refused(root, tool, "1999")
+
+
 @pytest.mark.parametrize("make", [ReadFile, Ls, Glob, WriteFile, ReadFilePluginFactory])
 @pytest.mark.parametrize("given", [None, "/tmp", True])
 def test_a_tool_without_a_policy_is_a_configuration_error(make: Any, given: Any) -> None:
@@ -306,7 +360,13 @@ def test_a_tool_without_a_policy_is_a_configuration_error(make: Any, given: Any)
     assert raised.value.code == "file_policy_required"
 
 
-@pytest.mark.parametrize("options", [{"deny": [""]}, {"deny": "*.pem"}, {"allow_write": ["/"]}, {"max_read_bytes": 0}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"deny": [""]}, {"deny": "*.pem"}, {"allow_write": ["/"]}, {"max_read_bytes": 0}),
+        *({"deny": ["{1..100000000}"]}, {"deny": ["a/../b"]}, {"deny": ["~/.ssh"]}, {"allow_write": ["."]}),
+    ],
+)
 def test_a_policy_that_makes_no_sense_is_refused(tmp_path: Path, options: Any) -> None:
     with pytest.raises(lash.ConfigError) as raised:
         FilePolicy([tmp_path], **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from lash.host.tools.files.policy import FilePolicy
 from lash.host.tools.files.resolved import ResolvedPath
 from lash.host.tools.patch.commit import Change, commit
 from lash.host.tools.patch.operations import PatchError
+from lash.host.tools.patch.overlay import apply_operations
+from lash.host.tools.patch.parse import parse_patch
 from lash.runtime.sansio.tools import ToolOutput
 from tests.host.tools.patch.support import call, fill, patch_text, tree
 from tests.runtime.tools.support import failure
@@ -147,6 +150,75 @@ def test_a_file_that_is_no_longer_as_it_was_read_is_not_overwritten(
         commit([first, Change(policy.resolve(name, write=True), before, b"mine", None)])
     assert str(raised.value) == f"{message}. All files are as they were before."
     assert tree(tmp_path) == there
+
+
+async def test_a_file_that_moves_is_in_its_new_place_before_it_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files(tmp_path)
+    seen: list[set[str]] = []
+    delete = ResolvedPath.delete
+
+    def looked(path: ResolvedPath) -> None:
+        seen.append({name for name in ("c", "moved/c") if (tmp_path / name).exists()})
+        delete(path)
+
+    monkeypatch.setattr(ResolvedPath, "delete", looked)
+    await call(tmp_path, PATCH)
+    assert seen == [{"c", "moved/c"}] * 2
+
+
+def test_of_a_root_that_has_gone_nothing_above_is_told(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    policy = FilePolicy([root], allow_write=True)
+    root.rmdir()
+    operations = parse_patch(patch_text("*** Add File: new/x", "+x"))
+    with pytest.raises(PatchError) as raised:
+        commit(apply_operations(policy, operations, None, lambda: None).changes())
+    assert str(raised.value) == ("Failed to write new/x: No such file or directory. All files are as they were before.")
+
+
+def test_a_change_that_somebody_makes_while_a_patch_is_made_ready_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, {"a": "1\n"})
+    target = FilePolicy([tmp_path], allow_write=True).resolve("a", write=True)
+    stage = ResolvedPath.stage
+
+    def changing(path: ResolvedPath, *args: Any, **more: Any) -> str:
+        staged = stage(path, *args, **more)
+        (tmp_path / "a").write_text("theirs")
+        return staged
+
+    monkeypatch.setattr(ResolvedPath, "stage", changing)
+    with pytest.raises(PatchError, match="a was changed by somebody else meanwhile"):
+        commit([Change(target, b"1\n", b"mine", 0o644)])
+    assert {name: found[1] for name, found in tree(tmp_path).items()} == {"a": b"theirs"}
+
+
+def test_patches_of_one_file_at_the_same_time_lose_nothing_that_they_say_is_done(tmp_path: Path) -> None:
+    fill(tmp_path, {"a": "begun\n"})
+    policy = FilePolicy([tmp_path], allow_write=True)
+    done: list[str] = []
+
+    def patching(worker: int) -> None:
+        for number in range(15):
+            line = f"{worker}-{number}"
+            operations = parse_patch(patch_text("*** Update File: a", "@@", f"+{line}"))
+            try:
+                commit(apply_operations(policy, operations, None, lambda: None).changes())
+            except PatchError:
+                continue  # another one came first
+            done.append(line)
+
+    workers = [threading.Thread(target=patching, args=(number,)) for number in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert sorted((tmp_path / "a").read_text().split()) == sorted(["begun", *done])
+    assert os.listdir(tmp_path) == ["a"]
 
 
 async def test_a_directory_that_becomes_a_link_while_a_patch_is_written_is_not_followed(

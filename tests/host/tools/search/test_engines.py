@@ -348,6 +348,16 @@ async def test_an_rg_that_has_gone_is_done_without(tmp_path: Path, monkeypatch: 
     assert places(await grep(tmp_path, "tea")) == [("a.txt", 1)]
 
 
+def test_an_rg_that_a_relative_path_leads_to_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # It would be looked for in the tree that is searched, which may be anybody's.
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "rg").write_text("#!/bin/sh\n")
+    (tmp_path / "bin" / "rg").chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "bin")
+    assert ripgrep.find_rg() is None
+
+
 def test_rg_is_looked_for_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert ripgrep.find_rg() is None

@@ -65,6 +65,8 @@ def test_a_term_with_metacharacters_is_an_expression_and_capitals_count(
         (r"a\n", "the \\n at 1 is not supported"),
         (r"\b{start}a", "the \\b{ at 0 is not supported"),
         ("a.\\", "the \\ at 2 is not supported"),
+        ("((a{1000}){1000}){1000}", "its repetitions written out have more than 50000 parts"),
+        ("[a-z]{1000}" * 60, "its repetitions written out have more than 50000 parts"),
         ("(" * 101 + ")" * 101, "more than 100 groups are within each other"),
     ],
 )
