@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -149,10 +150,14 @@ async def test_no_attribute_of_a_context_leads_to_the_runtime() -> None:
 
 
 async def test_contexts_are_not_kept_by_the_runtime() -> None:
-    @tool
-    async def nothing(ctx: ToolContext) -> None: ...
+    given: list[weakref.ref[ToolContext]] = []
 
-    async with bench([nothing]) as on:
-        await on.call("nothing")
+    @tool
+    async def look(ctx: ToolContext) -> None:
+        given.append(weakref.ref(ctx))
+
+    async with bench([look]) as on:
+        await on.call("look")
         gc.collect()
-        assert not any(isinstance(thing, ToolContext) for thing in gc.get_objects())
+        (context,) = given
+        assert context() is None
