@@ -2,6 +2,7 @@
 
     config      what is known of a server before it is asked anything
     stdio, http the ways to it, with bounds that the SDK does not have
+    stderr      what a program says beside its messages, as log records
     guard       what of the server's messages gets through to the SDK
     server      one server: connecting, listing, calls, connecting again
     listing     its tools, under names of ours

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,7 +19,7 @@ CODE: Final = "invalid_mcp_server"
 LONGEST_NAME: Final = 48
 """So that names of tools differ between servers even where they are cut: `mcp__`, this and `__` are 55 characters."""
 
-_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][^{}]*)\}")
 _STDIO_ONLY: Final = ("command", "args", "env", "cwd")
 _HTTP_ONLY: Final = ("url", "headers", "auth")
 
@@ -72,8 +72,8 @@ class McpServerConfig(BaseModel):
     @classmethod
     def stdio(
         cls,
-        command: str,
-        args: Iterable[str] = (),
+        command: str | os.PathLike[str],
+        args: Iterable[str | os.PathLike[str]] = (),
         *,
         env: Mapping[str, str] | None = None,
         cwd: str | os.PathLike[str] | None = None,
@@ -83,9 +83,10 @@ class McpServerConfig(BaseModel):
 
         It sees HOME, PATH and a few variables of that kind, and what `env` adds. It is started without a shell.
         """
-        folder = None if cwd is None else os.fspath(cwd)
-        given = list(args) if not isinstance(args, str) else args
-        return cls(transport="stdio", command=command, args=given, env=dict(env or {}), cwd=folder, **options)
+        given = args if isinstance(args, str) else [_path_text(one) for one in args]
+        return cls(
+            transport="stdio", command=_path_text(command), args=given, env=env or {}, cwd=_path_text(cwd), **options
+        )
 
     @classmethod
     def streamable_http(
@@ -93,14 +94,14 @@ class McpServerConfig(BaseModel):
     ) -> McpServerConfig:
         """A server on the web. `headers` go with every request; `auth` is an `httpx2.Auth`, the SDK's OAuth provider
         for one."""
-        return cls(transport="streamable_http", url=url, headers=dict(headers or {}), auth=auth, **options)
+        return cls(transport="streamable_http", url=url, headers=headers or {}, auth=auth, **options)
 
     @classmethod
     def sse(
         cls, url: str, *, headers: Mapping[str, str] | None = None, auth: Any = None, **options: Any
     ) -> McpServerConfig:
         """The same for servers that speak the older transport, with one event stream for all answers."""
-        return cls(transport="sse", url=url, headers=dict(headers or {}), auth=auth, **options)
+        return cls(transport="sse", url=url, headers=headers or {}, auth=auth, **options)
 
     @property
     def startup_s(self) -> float:
@@ -167,6 +168,10 @@ class McpServerConfig(BaseModel):
             usable = False
         if not usable:
             raise ConfigError(CODE, "the url is none of http:// or https:// with a host")
+        if self.auth is not None and not _is_auth(self.auth):
+            raise ConfigError(
+                CODE, f"auth is a {type(self.auth).__name__} and no httpx2.Auth; a token goes into headers"
+            )
 
 
 def check_name(name: str) -> None:
@@ -179,12 +184,25 @@ def check_name(name: str) -> None:
         raise ConfigError(CODE, f"the server name {name!r} is {len(name)} characters; {LONGEST_NAME} are the most")
 
 
+def _path_text(value: object) -> Any:
+    """A path as text; what is none as it is, to be checked with the rest."""
+    return os.fspath(cast("os.PathLike[str]", value)) if isinstance(value, os.PathLike) else value
+
+
+def _is_auth(value: object) -> bool:
+    import httpx2  # takes a while, and most servers are programs
+
+    return isinstance(value, httpx2.Auth)
+
+
 def _matches(tool: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(tool, pattern) for pattern in patterns)
 
 
 def _expanded(values: Mapping[str, str], where: str) -> dict[str, str]:
     def variable(match: re.Match[str]) -> str:
+        if not match[1].isidentifier():
+            raise ConfigError(CODE, f"{where} uses {match[0]}; only names of variables can stand there, like ${{HOME}}")
         value = os.environ.get(match[1])
         if value is None:
             raise ConfigError(CODE, f"{where} uses ${{{match[1]}}}, and there is no such environment variable")
@@ -208,4 +226,10 @@ def _told(error: ValidationError) -> str:
     """Pydantic's complaint without the values it complains of."""
     first = error.errors(include_input=False, include_url=False)[0]
     where = ".".join(str(step) for step in first["loc"])
-    return f"{where}: {first['msg']}" if where else first["msg"]
+    match first["type"]:
+        case "extra_forbidden":
+            return f"there is no option {where}; there are {', '.join(McpServerConfig.model_fields)}"
+        case "tuple_type":
+            return f"{where} is a list of texts, like ['a', 'b']"
+        case _:
+            return f"{where}: {first['msg']}" if where else first["msg"]

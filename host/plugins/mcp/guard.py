@@ -35,11 +35,15 @@ OF_USERS: Final = frozenset({"sampling/createMessage", "elicitation/create", "ro
 """What a server asks of the application, and is refused."""
 
 
+UNEXPLAINED: Final = "Server returned an error response"
+"""What the SDK makes of an HTTP status other than 404 that comes without an error of the protocol."""
+
+
 class Watch:
     """What is known of one connection: whether it stands, and what the server did on it.
 
     `wake` is set whenever something has happened that the server's supervisor has to look at; `on_lost` is called at
-    once, so that no more calls are begun.
+    once, so that no more calls are begun. `refusal` is the status of the last HTTP request that was refused.
     """
 
     def __init__(self, bounds: McpBounds, on_lost: Callable[[Watch], None] = lambda _: None) -> None:
@@ -49,6 +53,7 @@ class Watch:
         self.lost = False
         self.changed = False
         self.reason = ""
+        self.refusal = ""
         self.asked = 0
         self.open_requests = 0
         self.page: list[dict[str, Any]] = []
@@ -136,6 +141,8 @@ class _GuardedRead:
                     _soften(message.result)
                 return method is not None
             case JSONRPCError():
+                if message.error.message == UNEXPLAINED and watch.refusal:
+                    message.error.message = watch.refusal
                 return message.id is not None and watch.sent.pop(_key(message.id), None) is not None
             case _:
                 return False

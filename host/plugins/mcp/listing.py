@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 from lash.host.plugins.mcp.bounds import KIB, McpBounds
 from lash.host.plugins.mcp.config import McpServerConfig
 from lash.host.plugins.mcp.schemas import Verdicts
+from lash.host.plugins.mcp.secrets import Secrets
 from lash.runtime.sansio.values import JsonValue
 from lash.runtime.tools.definition import ToolContract, ToolManifest, ToolRetryPolicy
 
@@ -69,12 +70,22 @@ def tool_name(server: str, original: str, taken: Iterable[str] = ()) -> str:
 
 
 async def take(
-    server: str, config: McpServerConfig, listed: Iterable[Mapping[str, Any]], bounds: McpBounds, verdicts: Verdicts
+    server: str,
+    config: McpServerConfig,
+    listed: Iterable[Mapping[str, Any]],
+    bounds: McpBounds,
+    verdicts: Verdicts,
+    named: Mapping[str, str] | None = None,
 ) -> Listing:
-    """The tools of a listing, as the server sent it."""
+    """The tools of a listing, as the server sent it.
+
+    `named` are our names of the tools listed before, by their own: a tool keeps its name, and no other gets it, so that
+    a turn which began before calls what it means.
+    """
+    named, secrets = named or {}, config.secrets
     tools: list[ImportedTool] = []
     left_out: list[tuple[str, str]] = []
-    taken: set[str] = set()
+    taken = set(named.values())
     originals: set[str] = set()
     size = 0
     for tool in listed:
@@ -88,7 +99,8 @@ async def take(
         try:
             if len(tools) >= bounds.tools:
                 raise _LeftOut(f"the server lists more than {bounds.tools} tools; choose with `include`")
-            made = _imported(tool_name(server, original, taken), server, config, tool, bounds)
+            name = named.get(original) or tool_name(server, original, taken)
+            made = _imported(name, server, config, tool, bounds, secrets)
             problem = await verdicts.on(made.manifest, made.contract)
             if problem is not None:
                 raise _LeftOut(problem)
@@ -104,13 +116,13 @@ async def take(
 
 
 def _imported(
-    name: str, server: str, config: McpServerConfig, tool: Mapping[str, Any], bounds: McpBounds
+    name: str, server: str, config: McpServerConfig, tool: Mapping[str, Any], bounds: McpBounds, secrets: Secrets
 ) -> ImportedTool:
     original = cast("str", tool["name"])
     contract = ToolContract(_schema(tool, "inputSchema", bounds) or {}, _schema(tool, "outputSchema", bounds))
     manifest = ToolManifest(
         name,
-        _description(server, tool.get("description"), bounds),
+        _description(server, secrets.hide_in(tool.get("description")), bounds),
         namespace=server,
         aliases=(original,),
         execution_mode="serial" if original in config.serial_tools else "parallel",

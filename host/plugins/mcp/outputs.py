@@ -33,14 +33,14 @@ def output_problem(value: JsonValue, schema: Mapping[str, JsonValue]) -> str | N
         Draft202012Validator.check_schema(cast("Any", schema))
         error = next(errors(make_validator(schema, _Checker), value, STEPS), None)
     except SchemaError as wrong:
-        return f"its schema is none: {path_text(wrong.absolute_path, 'schema')}: {wrong.message[:200]}"
+        return f"its schema is none: {path_text(wrong.absolute_path, 'schema')}: {wrong.message}"
     except PatternUnusable as wrong:
-        return f"its schema is none: {str(wrong)[:200]}"
+        return f"its schema is none: {wrong}"
     except Unresolvable as wrong:
         return f"its schema refers to {wrong.ref!r}, which is not in it"
     except CheckTooLong:
         return None
-    return None if error is None else f"{path_text(error.absolute_path, 'result')}: {error.message[:200]}"
+    return None if error is None else f"{path_text(error.absolute_path, 'result')}: {error.message}"
 
 
 def _skipped(validator: Any, wanted: Any, instance: Any, schema: Any) -> None:

@@ -88,7 +88,9 @@ class McpPluginFactory(PluginFactory):
         return self._pool.status()
 
     def build(self, ctx: PluginSessionContext) -> SessionPlugin:
-        """See `PluginFactory`."""
+        """See `PluginFactory`. Raises ConfigError: invalid_mcp_server after a core that it was given to has closed it,
+        mcp_bound_to_other_loop where the servers were connected on another event loop."""
+        self._pool.check_open()
         return _McpPlugin(self._pool)
 
     async def aclose(self) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, cast
 
-from lash.host.plugins.mcp.config import CODE, McpServerConfig, check_name
+from lash.host.plugins.mcp.config import CODE, LONGEST_NAME, McpServerConfig, check_name
 from lash.host.plugins.mcp.errors import McpConnectionError
 from lash.host.plugins.mcp.listing import ImportedTool, part
 from lash.runtime.errors import ConfigError
@@ -46,9 +46,11 @@ class McpPool:
     def __init__(self, means: Means) -> None:
         self._means = means
         self._servers: dict[str, McpServer] = {}
+        self._alive: set[McpServer] = set()  # those that are being connected or are about to go as well
         self._locks: dict[str, asyncio.Lock] = {}
-        self._leaving: dict[asyncio.Task[None], McpServer] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     # --- servers that come and go ------------------------------------------------------------------
 
@@ -66,7 +68,7 @@ class McpPool:
             if failed:
                 raise McpConnectionError(failed)
         except BaseException:
-            await _to_its_end(asyncio.gather(*(server.aclose() for server in started.values())))
+            await _to_its_end(asyncio.gather(*map(self._close, started.values())))
             raise
         self._servers = {**self._servers, **started}
 
@@ -79,11 +81,12 @@ class McpPool:
         async with self._locks.setdefault(name, asyncio.Lock()):
             server = self._start(name, config)
             try:
-                if not await server.started():
-                    raise McpConnectionError({name: server.error})
+                stands = await server.started()
                 self._check_new({name: config}, replaced=name)
+                if not stands:
+                    raise McpConnectionError({name: server.error})
             except BaseException:
-                await _to_its_end(asyncio.ensure_future(server.aclose()))
+                await _to_its_end(asyncio.ensure_future(self._close(server)))
                 raise
             before = self._servers.get(name)
             self._servers = {**self._servers, name: server}
@@ -103,38 +106,64 @@ class McpPool:
         await self._retire(server)
 
     async def aclose(self) -> None:
-        """Close all servers; those that are about to go as well."""
-        self._closed = True
-        servers, self._servers = [*self._servers.values(), *self._leaving.values()], {}
-        await asyncio.gather(*(server.aclose() for server in servers))
+        """Close all servers. May be called again, and goes on then where it was cancelled."""
+        self._closed, self._servers = True, {}
+        await asyncio.gather(*map(self._close, self._alive))
         # Their calls have failed with that, so what waits for the calls ends too.
         await asyncio.gather(*self._leaving)
 
     def _start(self, name: str, config: McpServerConfig) -> McpServer:
         from lash.host.plugins.mcp.server import McpServer
 
-        return McpServer(name, config, self._means)
+        self._loop = asyncio.get_running_loop()
+        server = McpServer(name, config, self._means)
+        self._alive.add(server)
+        return server
+
+    async def _close(self, server: McpServer) -> None:
+        await server.aclose()
+        self._alive.discard(server)
 
     async def _retire(self, server: McpServer) -> None:
         """Close a server that is no longer offered: at once, or behind its calls without keeping anybody waiting."""
-        leaving = asyncio.get_running_loop().create_task(server.retire(), name=f"mcp server {server.name} leaves")
-        self._leaving[leaving] = server
-        leaving.add_done_callback(self._leaving.pop)
+        leaving = asyncio.get_running_loop().create_task(self._leave(server), name=f"mcp server {server.name} leaves")
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
         if server.idle:
             await asyncio.shield(leaving)
 
+    async def _leave(self, server: McpServer) -> None:
+        await server.drained()
+        await self._close(server)
+
     def _check_new(self, configs: Mapping[str, McpServerConfig], replaced: str | None = None) -> None:
         check_installed()
-        if self._closed:
-            raise ConfigError(CODE, "the core is closed, and its MCP servers with it")
-        taken = {part(name): name for name in self._servers if name != replaced}
+        self.check_open()
+        if not isinstance(cast("object", configs), Mapping):
+            raise ConfigError(CODE, f"the servers are a {type(configs).__name__}; give a mapping of names to them")
+        # Longer ones are told apart by names of tools alone, which servers may share.
+        taken = {part(name)[:LONGEST_NAME]: name for name in self._servers if name != replaced}
         for name, config in configs.items():
             check_name(name)
             if not isinstance(cast("object", config), McpServerConfig):
-                raise ConfigError(CODE, f"{name!r} is a {type(config).__name__} and no McpServerConfig")
-            if part(name) in taken:
-                raise ConfigError(CODE, f"the tools of {name!r} would be called like those of {taken[part(name)]!r}")
-            taken[part(name)] = name
+                raise ConfigError(
+                    CODE, f"{name!r} is a {type(config).__name__} and no McpServerConfig: see its `stdio`"
+                )
+            prefix = part(name)[:LONGEST_NAME]
+            if prefix in taken:
+                raise ConfigError(CODE, f"the tools of {name!r} would be called like those of {taken[prefix]!r}")
+            taken[prefix] = name
+
+    def check_open(self) -> None:
+        """Raise ConfigError: invalid_mcp_server after the end, mcp_bound_to_other_loop away from the servers' loop."""
+        if self._closed:
+            raise ConfigError(CODE, "the core is closed, and its MCP servers with it: connect them again for another")
+        if self._loop not in (None, asyncio.get_running_loop()):
+            raise ConfigError(
+                "mcp_bound_to_other_loop",
+                "the MCP servers were connected on another event loop: connect them and run the turns on one, "
+                "as in one asyncio.run",
+            )
 
     # --- what is there now -------------------------------------------------------------------------
 

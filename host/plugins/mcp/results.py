@@ -34,6 +34,9 @@ INVALID_OUTPUT: Final = "mcp_invalid_output"
 INPUT_REQUIRED: Final = "mcp_input_required"
 CONNECTION_LOST: Final = "mcp_connection_lost"
 
+PROBLEM_CHARS: Final = 500
+"""How much is told of what is wrong with a result: it quotes the result, which may be of any length."""
+
 _BY_CODE: Final[dict[int, tuple[FailureClass, str]]] = {
     REQUEST_TIMEOUT: ("timeout", "mcp_call_timeout"),
     CONNECTION_CLOSED: ("unavailable", CONNECTION_LOST),
@@ -122,7 +125,7 @@ class ResultMapper:
         if problem is not None:
             raise ToolError(
                 f"the MCP server {self._server!r} promises a result that it does not give: "
-                f"{self._secrets.hide(problem)}",
+                f"{self._secrets.hide(problem)[:PROBLEM_CHARS]}",
                 cls="external",
                 code=INVALID_OUTPUT,
             )

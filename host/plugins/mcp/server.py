@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from fnmatch import fnmatchcase
 from typing import Any, Final, Literal, TypeVar, cast
 
@@ -35,6 +35,7 @@ from lash.host.plugins.mcp.listing import ImportedTool, Listing, plain, take
 from lash.host.plugins.mcp.means import Means
 from lash.host.plugins.mcp.results import ResultMapper, asked_for_input, lost, protocol_failure, timed_out
 from lash.host.plugins.mcp.schemas import Verdicts
+from lash.host.plugins.mcp.stderr import StderrLog
 from lash.host.plugins.mcp.stdio import stdio_transport
 from lash.runtime.providers.attempt import TimeIsUp, within
 from lash.runtime.tools.provider import ToolCall
@@ -51,6 +52,9 @@ STEADY_S: Final = 60.0
 
 CLOSE_S: Final = 15.0
 """How long a connection may take to close: a program has ten seconds of grace."""
+
+SPARE_S: Final = 1.0
+"""How much longer than we do the SDK waits for an answer."""
 
 RELIST_S: Final = 1.0
 """The least time between two listings, however often a server says that its tools have changed."""
@@ -84,7 +88,7 @@ class McpServer:
         self._calls = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._stderr = _StderrLog(name, self._secrets.hide, means)
+        self._stderr = StderrLog(name, self._secrets.hide, means)
         self._task = asyncio.get_running_loop().create_task(self._supervise(), name=f"mcp server {name}")
 
     # --- what the pool asks of it ------------------------------------------------------------------
@@ -110,10 +114,9 @@ class McpServer:
         """Whether no call runs."""
         return not self._calls
 
-    async def retire(self) -> None:
-        """Close when the calls that run have ended, or have had the time of one call."""
+    async def drained(self) -> None:
+        """Wait until the calls that run have ended, or have had the time of one call."""
         await self._by(self._idle.wait(), self.config.call_s)
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Leave the connection and end the supervisor. May be called again."""
@@ -131,7 +134,8 @@ class McpServer:
         client = await self._connected()
         watch, asked = self._watch, self._watch.asked
         due = self._clock.monotonic() + self.config.call_s
-        work = client.call_tool(tool.original, call.args, read_timeout_seconds=self.config.call_s)
+        # The SDK's own timeout is the later one: what it tells cannot be told from an answer of the server.
+        work = client.call_tool(tool.original, call.args, read_timeout_seconds=self.config.call_s + SPARE_S)
         try:
             answer = await within(self._clock, work, lambda: due)
         except TimeIsUp:
@@ -161,7 +165,7 @@ class McpServer:
             await self._by(self._up.wait(), self.config.startup_s)
         client = self._client
         if client is None:
-            raise lost(self.name, self.error or "it is being connected")
+            raise lost(self.name, self.error or ("it is closed" if self._stop.is_set() else "it is being connected"))
         return client
 
     # --- the supervisor ----------------------------------------------------------------------------
@@ -179,7 +183,8 @@ class McpServer:
             failures = 0 if stood and self._clock.monotonic() - began >= STEADY_S else failures
             delay = DELAYS_S[min(failures, len(DELAYS_S) - 1)] * (1 + self._means.random.uniform(-JITTER, JITTER))
             failures += 1
-            _log.warning("MCP server %s: %s; connecting again in %.1f s", self.name, error, delay)
+            if self._reached or not self.config.required:  # else whoever waits for it is told, and does not want it
+                _log.warning("MCP server %s: %s; connecting again in %.1f s", self.name, error, delay)
             await self._by(self._stop.wait(), delay)
         self.state = "closed"
         self._up.set()  # nothing will be connected any more, so nobody waits for it
@@ -209,7 +214,7 @@ class McpServer:
         self._scope = None
         if scope.cancelled_caught and not stood and not self._stop.is_set():
             said = f"it was not connected within {self.config.startup_s:g} s"
-        reason = self._secrets.hide(plain(watch.reason, self._means.bounds.error_chars))
+        reason = self._shown(watch.reason)
         return stood, "; ".join(dict.fromkeys(one for one in (said, reason) if one)) or "the connection was closed"
 
     def _limit(self, scope: anyio.CancelScope, seconds: float) -> asyncio.Task[None]:
@@ -240,7 +245,7 @@ class McpServer:
         if means.transport is not None:
             return means.transport(self.name, self.config)
         if self.config.transport != "stdio":
-            return http_transport(self.config, means.bounds, watch.lose)
+            return http_transport(self.config, watch)
 
         def ended(how: str) -> None:
             watch.reason = watch.reason or how
@@ -295,7 +300,8 @@ class McpServer:
                 break
         else:
             _log.warning("MCP server %s lists more than %d pages of tools", self.name, bounds.pages)
-        return await take(self.name, self.config, listed, bounds, self._verdicts)
+        named = {tool.original: name for name, tool in self.tools.items()}
+        return await take(self.name, self.config, listed, bounds, self._verdicts, named)
 
     async def _serve(self, client: Client, watch: Watch) -> None:
         """Stay until the connection ends or is no longer wanted, and list the tools again when they change."""
@@ -365,32 +371,11 @@ class McpServer:
         while isinstance(error, BaseExceptionGroup):
             error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        return self._secrets.hide(plain(text, self._means.bounds.error_chars))
+        return self._shown(text)
 
-
-class _StderrLog:
-    """Logs what a program writes to its stderr: line by line, without secrets, and not all of a flood."""
-
-    def __init__(self, name: str, hide: Callable[[str], str], means: Means) -> None:
-        self._name = name
-        self._hide = hide
-        self._clock = means.clock
-        self._most = means.bounds.stderr_lines
-        self._since = means.clock.monotonic()
-        self._logged = 0
-        self._rest = ""
-
-    def hear(self, chunk: bytes) -> None:
-        """Take a piece of it."""
-        now = self._clock.monotonic()
-        if now - self._since > 10:
-            self._since, self._logged = now, 0
-        *lines, rest = (self._rest + chunk.decode("utf-8", "replace")).split("\n")
-        # A line without an end is told in pieces; a piece may not end within a secret, so some of it is kept.
-        self._rest = rest[-4096:]
-        for line in lines[: max(0, self._most - self._logged)]:
-            self._logged += 1
-            _log.info("%s: %s", self._name, plain(self._hide(line), 2000))
+    def _shown(self, text: str) -> str:
+        """A text about the connection without secrets: they go first, because a part of one is not recognised."""
+        return plain(self._secrets.hide(text), self._means.bounds.error_chars)
 
 
 def _listable(tool: dict[str, Any]) -> bool:

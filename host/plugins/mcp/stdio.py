@@ -48,25 +48,37 @@ async def stdio_transport(
     `hear` is given what it writes to stderr, `ended` how the connection came to its end. Raises OSError where the
     program cannot be started.
     """
+    # asyncio leaves pipes open where it is stopped in the middle of starting a program.
+    with anyio.CancelScope(shield=True) as starting:
+        child = await _started(config, clock, hear)
+        starting.shield = False
+        # No await from here to the task group: a cancellation in between would leave the program running.
+        inward, received = anyio.create_memory_object_stream[Received](0)
+        sent, outward = anyio.create_memory_object_stream[SessionMessage](0)
+        pipe = _Pipe(child, bounds, ended)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(pipe.read, inward)
+            tasks.start_soon(pipe.write, outward, inward)
+            try:
+                yield received, sent
+            finally:
+                with anyio.CancelScope(shield=True):
+                    received.close()
+                    sent.close()
+                    ended(await child.stop())
+                tasks.cancel_scope.cancel()
+
+
+async def _started(config: McpServerConfig, clock: Clock, hear: Callable[[bytes], None]) -> ChildProcess:
     env = sdk.get_default_environment() | config.env
     # On Windows, where programs are found by their endings, this is what finds `npx.cmd`.
     command = shutil.which(config.command, path=env.get("PATH")) or config.command
-    child = await ChildProcess.start([command, *config.args], clock, env=env, cwd=config.cwd, on_stderr=hear)
-    # No await from here to the task group: a cancellation in between would leave the program running.
-    inward, received = anyio.create_memory_object_stream[Received](0)
-    sent, outward = anyio.create_memory_object_stream[SessionMessage](0)
-    pipe = _Pipe(child, bounds, ended)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(pipe.read, inward)
-        tasks.start_soon(pipe.write, outward, inward)
-        try:
-            yield received, sent
-        finally:
-            with anyio.CancelScope(shield=True):
-                received.close()
-                sent.close()
-                ended(await child.stop())
-            tasks.cancel_scope.cancel()
+    try:
+        return await ChildProcess.start([command, *config.args], clock, env=env, cwd=config.cwd, on_stderr=hear)
+    except FileNotFoundError as error:
+        if " " in config.command and config.cwd != error.filename:
+            raise FileNotFoundError(f"no program is called {config.command!r}; give its arguments as `args`") from error
+        raise
 
 
 class _Pipe:

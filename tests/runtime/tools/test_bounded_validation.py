@@ -80,3 +80,23 @@ def test_other_properties_are_held_against_their_schema() -> None:
     schema: Any = {"type": "object", "properties": {"a": {}}, "additionalProperties": {"type": "integer"}}
     assert problem({"a": "x", "b": 1}, schema) is None
     assert problem({"b": "x"}, schema) == 'b: expected integer, got "x"'
+
+
+@pytest.mark.parametrize(
+    ("items", "fits"),
+    [
+        ([1, True, "1", None], True),
+        ([1, 1.0], False),
+        ([{"a": [1], "b": 2}, {"b": 2, "a": [1]}], False),
+        ([[1, 2], [2, 1], {"a": 1}, {"a": True}], True),
+        ([{"row": n} for n in range(20_000)], True),
+    ],
+    ids=["kinds", "numbers", "order of names", "order of items", "many"],
+)
+def test_items_are_held_against_each_other_by_their_values(items: list[Any], fits: bool) -> None:
+    assert (list(errors(make_validator({"uniqueItems": True}), items)) == []) is fits
+
+
+@pytest.mark.parametrize(("number", "fits"), [(10**400, True), (10**400 + 1, False)])
+def test_a_number_beyond_all_floats_is_checked_like_others(number: int, fits: bool) -> None:
+    assert (list(errors(make_validator({"multipleOf": 2.5}), number)) == []) is fits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,3 +101,29 @@ def test_patterns_are_about_the_servers_own_names() -> None:
     config = McpServerConfig.stdio("x", include=["get-*", "put"], exclude=["*-secret"], needs_approval=["put", "get-?"])
     assert [name for name in ("get-a", "get-secret", "put", "other") if config.takes(name)] == ["get-a", "put"]
     assert [name for name in ("get-a", "get-ab", "put") if config.asks_for(name)] == ["get-a", "put"]
+
+
+def test_what_is_no_way_to_sign_requests_is_refused_without_being_told() -> None:
+    with pytest.raises(ConfigError, match=r"no httpx2\.Auth; a token goes into headers") as raised:
+        McpServerConfig.sse("http://localhost/sse", auth="Bearer s3cr3t")
+    assert "s3cr3t" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"args": "notes.py"}, r"args is a list of texts, like \['a', 'b'\]"),
+        ({"needs_approval": "delete-*"}, "needs_approval is a list of texts"),
+        ({"timeout": 5}, "there is no option timeout; there are .*call_timeout_ms"),
+        ({"env": ["A=b"]}, "env: "),
+        ({"env": {"A": "${B:-c}"}}, r"env uses \$\{B:-c\}; only names of variables"),
+    ],
+)
+def test_a_usual_mistake_is_told_with_what_to_do(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        McpServerConfig.stdio("x", **given)
+
+
+def test_programs_and_arguments_may_be_paths() -> None:
+    made = McpServerConfig.stdio(Path("bin/server"), [Path("a"), "b"], cwd=Path("c"))
+    assert (made.command, made.args, made.cwd) == ("bin/server", ("a", "b"), "c")

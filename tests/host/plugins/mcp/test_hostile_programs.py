@@ -60,6 +60,7 @@ async def test_an_answer_that_never_comes_is_waited_for_no_longer_than_the_timeo
             failure(factory, f"mcp__x__{tool}"), value(factory, "mcp__x__echo", {"text": "fine"})
         )
         assert (slow.cls, slow.code, other) == ("timeout", "mcp_call_timeout", "fine")
+        assert "did not answer within 0.3 s" in slow.message
 
 
 @pytest.mark.parametrize("tool", ["die", "endless_line", "requests", "garbage"])

@@ -16,7 +16,12 @@ from typing import Any
 
 import pytest
 import uvicorn
+from mcp.client.auth import OAuthClientProvider
+from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider
 from mcp.server.mcpserver import Context, MCPServer
+from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
+from pydantic import AnyUrl
+from starlette.responses import JSONResponse
 
 from lash.plugins import McpConnectionError, McpPluginFactory, McpServerConfig
 from tests.host.plugins.mcp.support import SDK_SERVER, SMALL, Hurried, call, connected, failure, names, until, value
@@ -293,3 +298,119 @@ async def test_an_answer_that_is_none_fails_its_call_and_no_later_one(
             assert (await failure(factory, "mcp__x__harm")).code == code
             assert await value(factory, "mcp__x__echo") == "fine"
             assert names(factory) == ["mcp__x__harm", "mcp__x__echo"]
+
+
+async def refuses(number: int, write: Write) -> None:
+    await write(answer(b'{"error": "no"}', "403 Forbidden"))
+
+
+async def test_a_call_that_is_refused_is_told_with_the_status() -> None:
+    async with Rogue(refuses).listening() as url:
+        config = McpServerConfig.streamable_http(url, protocol="legacy")
+        async with connected(config) as factory:
+            refused = await failure(factory, "mcp__x__harm")
+            assert (refused.code, "HTTP 403 Forbidden" in refused.message) == ("mcp_protocol_error", True)
+
+
+# --- credentials -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("transport", ["streamable_http", "sse"])
+@pytest.mark.parametrize("status", ["302 Found", "307 Temporary Redirect"])
+async def test_a_redirect_takes_no_header_to_another_host(transport: str, status: str) -> None:
+    heard: list[bytes] = []
+
+    async def overhear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.close()
+
+    async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer(b"", status, "text/html", f"location: http://localhost:{elsewhere}/mcp"))
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(overhear, "127.0.0.1", 0) as other:
+        elsewhere = other.sockets[0].getsockname()[1]
+        async with await asyncio.start_server(redirect, "127.0.0.1", 0) as server:
+            address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            with pytest.raises(McpConnectionError) as raised:
+                await McpPluginFactory.connect({"x": config_of(transport, address, headers={"Authorization": SECRET})})
+    assert heard == []
+    assert "edirect" in str(raised.value)
+    assert "t0p" not in str(raised.value)
+
+
+TOKEN = "t0k3n-of-the-authorization-server"
+
+
+class TokenFile:
+    """Where an application keeps the tokens of a server, for the SDK."""
+
+    def __init__(self, tokens: OAuthToken | None = None) -> None:
+        self.tokens = tokens
+        self.client: OAuthClientInformationFull | None = None
+
+    async def get_tokens(self) -> OAuthToken | None:
+        return self.tokens
+
+    async def set_tokens(self, tokens: OAuthToken) -> None:
+        self.tokens = tokens
+
+    async def get_client_info(self) -> OAuthClientInformationFull | None:
+        return self.client
+
+    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
+        self.client = client_info
+
+
+def protected(app: Any) -> Any:
+    """An application that wants a token, with the authorization server that gives it, both at one address."""
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        headers = {name.decode(): text.decode() for name, text in scope.get("headers", ())}
+        address, path = f"http://{headers.get('host')}", scope.get("path", "")
+        found: Any = None
+        if path.startswith("/.well-known/oauth-protected-resource"):
+            resource = address + path.removeprefix("/.well-known/oauth-protected-resource")
+            found = JSONResponse({"resource": resource, "authorization_servers": [address]})
+        elif path.startswith("/.well-known/oauth-authorization-server"):
+            endpoints = {f"{name}_endpoint": f"{address}/{name}" for name in ("authorization", "token")}
+            grants = {"grant_types_supported": ["client_credentials"], "response_types_supported": ["code"]}
+            found = JSONResponse({"issuer": address, **endpoints, **grants})
+        elif path == "/token":
+            found = JSONResponse({"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600})
+        elif scope["type"] == "http" and headers.get("authorization") != f"Bearer {TOKEN}":
+            metadata = f"{address}/.well-known/oauth-protected-resource{path}"
+            found = JSONResponse({}, 401, {"www-authenticate": f'Bearer resource_metadata="{metadata}"'})
+        await (found or app)(scope, receive, send)
+
+    return answer
+
+
+async def nobody(*given: Any) -> Any:
+    raise AssertionError("no user is asked")
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("transport", ["streamable_http", "sse"])
+async def test_oauth_providers_of_the_sdk_sign_the_requests(transport: str, kept: bool) -> None:
+    async with served(protected(app_of(transport, make_server()))) as address:
+        url = config_of(transport, address).url
+        storage = TokenFile(OAuthToken(access_token=TOKEN) if kept else None)
+        if kept:
+            client = OAuthClientMetadata(redirect_uris=[AnyUrl("http://localhost/callback")])
+            auth = OAuthClientProvider(url, client, storage, redirect_handler=nobody, callback_handler=nobody)
+        else:
+            auth = ClientCredentialsOAuthProvider(url, storage, "lash", "cl13nt-s3cret", issuer=address)
+        config = config_of(transport, address, auth=auth)
+        async with connected(config) as factory:
+            assert await value(factory, "mcp__x__echo", {"text": "hello"}) == {"result": "hello"}
+            assert storage.tokens is not None
+            assert (TOKEN in f"{config!r}{factory.status()}", "s3cret" in repr(config)) == (False, False)
+
+
+async def test_a_server_that_wants_credentials_and_gets_none_is_told_with_the_status() -> None:
+    async with served(protected(app_of("streamable_http", make_server()))) as address:
+        with pytest.raises(McpConnectionError, match=r"HTTP 401 Unauthorized: see `headers` and `auth`"):
+            await McpPluginFactory.connect({"x": config_of("streamable_http", address)})

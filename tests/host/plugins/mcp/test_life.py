@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from random import Random
@@ -17,7 +18,18 @@ from mcp_types import CallToolResult, ListToolsResult, Tool
 from lash.plugins import McpConnectionError, McpPluginFactory, McpServerConfig
 from lash.runtime.errors import ConfigError
 from lash.testing.clock import FakeClock, settle
-from tests.host.plugins.mcp.support import call, connected, failure, in_process, local, names, provider, until, value
+from tests.host.plugins.mcp.support import (
+    call,
+    connected,
+    failure,
+    in_process,
+    local,
+    names,
+    provider,
+    raw,
+    until,
+    value,
+)
 
 
 class Gate:
@@ -393,3 +405,69 @@ async def test_two_attaches_of_one_name_at_once_leave_one_server() -> None:
     assert await value(factory, "mcp__x__say", {"text": "?"}) == {"result": "b: ?"}
     await factory.aclose()
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("mcp server")]
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_a_server_that_is_being_connected_is_closed_with_the_rest(steps: int) -> None:
+    before, files = asyncio.all_tasks(), len(os.listdir("/dev/fd"))
+    factory = McpPluginFactory.empty()
+    attaching = asyncio.create_task(factory.attach_server("x", raw("silent")))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    await factory.aclose()
+    with pytest.raises(ConfigError, match="the core is closed"):
+        await attaching
+    assert asyncio.all_tasks() == before
+    await asyncio.sleep(0)  # pipes are closed in the step after
+    assert len(os.listdir("/dev/fd")) == files
+
+
+async def test_a_close_that_was_cancelled_goes_on_when_it_is_called_again() -> None:
+    before = asyncio.all_tasks()
+    factory = await McpPluginFactory.connect({"x": raw()})
+    closing = asyncio.create_task(factory.aclose())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    await factory.aclose()
+    assert asyncio.all_tasks() == before
+
+
+async def test_servers_that_a_core_has_closed_are_offered_to_no_other() -> None:
+    factory = McpPluginFactory.empty()
+    await factory.aclose()
+    with pytest.raises(ConfigError, match="connect them again"):
+        provider(factory)
+
+
+async def test_a_required_server_that_fails_is_not_said_to_be_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(McpConnectionError):
+        await McpPluginFactory.connect({"x": raw("dies")})
+    assert "connecting again" not in caplog.text
+
+
+async def test_servers_that_were_connected_on_another_loop_are_refused_at_once() -> None:
+    async def ask(factory: McpPluginFactory) -> None:
+        with pytest.raises(ConfigError, match=r"another event loop.*one asyncio\.run") as refused:
+            provider(factory)
+        assert refused.value.code == "mcp_bound_to_other_loop"
+
+    async with connected(local(), transport=in_process(Gate().server)) as factory:
+        await asyncio.to_thread(asyncio.run, ask(factory))
+
+
+async def test_servers_that_are_no_mapping_are_refused() -> None:
+    servers: Any = [raw()]
+    with pytest.raises(ConfigError, match="give a mapping of names"):
+        await McpPluginFactory.connect(servers)
+
+
+async def test_names_that_grow_in_lower_case_are_told_apart_all_the_same() -> None:
+    with pytest.raises(ConfigError, match="would be called like those of"):
+        await McpPluginFactory.connect({"İ" * 47: raw(), "İ" * 48: raw()})
+
+
+async def test_a_command_with_its_arguments_in_it_is_told_with_what_to_do() -> None:
+    with pytest.raises(McpConnectionError, match="give its arguments as `args`"):
+        await McpPluginFactory.connect({"x": McpServerConfig.stdio("no-such-program --flag")})

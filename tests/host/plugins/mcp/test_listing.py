@@ -20,10 +20,15 @@ OBJECT = {"type": "object"}
 
 
 def listing(
-    *tools: dict[str, Any] | str, server: str = "docs", bounds: McpBounds | None = None, **options: Any
+    *tools: dict[str, Any] | str,
+    server: str = "docs",
+    bounds: McpBounds | None = None,
+    named: dict[str, str] | None = None,
+    **options: Any,
 ) -> Listing:
     listed = [{"name": one, "inputSchema": OBJECT} if isinstance(one, str) else one for one in tools]
-    return asyncio.run(take(server, McpServerConfig.stdio("x", **options), listed, bounds or McpBounds(), Verdicts()))
+    config = McpServerConfig.stdio("x", **options)
+    return asyncio.run(take(server, config, listed, bounds or McpBounds(), Verdicts(), named))
 
 
 def listed_names(*tools: str, **options: Any) -> list[str]:
@@ -49,6 +54,12 @@ def test_names_are_made_of_server_and_tool(server: str, tool: str, name: str) ->
 
 def test_colliding_names_are_numbered_in_the_order_of_the_listing() -> None:
     assert listed_names("a-b", "a_b", "A B") == ["mcp__docs__a_b", "mcp__docs__a_b_2", "mcp__docs__a_b_3"]
+
+
+def test_a_tool_keeps_its_name_whatever_is_listed_before_it_later() -> None:
+    before = {tool.original: tool.manifest.name for tool in listing("a-b", "a_b").tools}
+    assert listed_names("a_b", "A B", "a-b", named=before) == ["mcp__docs__a_b_2", "mcp__docs__a_b_3", "mcp__docs__a_b"]
+    assert listed_names("a_b", "A B", named=before) == ["mcp__docs__a_b_2", "mcp__docs__a_b_3"]
 
 
 @given(st.lists(st.text(min_size=1, max_size=100).filter(str.strip), max_size=20, unique=True), st.text(max_size=48))
@@ -177,3 +188,9 @@ def test_those_that_are_not_wanted_do_not_count() -> None:
     wanted = listing(*(f"t{at}" for at in range(50)), "mine", include=["mine"], bounds=McpBounds(tools=1))
     assert [one.original for one in wanted.tools] == ["mine"]
     assert wanted.left_out == ()
+
+
+def test_a_description_tells_no_secret_of_the_servers_configuration() -> None:
+    tool = {"name": "a", "inputSchema": OBJECT, "description": "Uses s3cr3t-value."}
+    (made,) = listing(tool, env={"API_KEY": "s3cr3t-value"}).tools
+    assert made.manifest.description == "[MCP docs] Uses [redacted]."
