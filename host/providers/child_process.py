@@ -256,7 +256,10 @@ class ChildProcess:
         """Read its stderr and keep the tail."""
         while chunk := await self._stderr.read(CHUNK_BYTES):
             self._tail += chunk
-            del self._tail[:-STDERR_TAIL_BYTES]
+            if len(self._tail) > STDERR_TAIL_BYTES:
+                # From the beginning of a line: half a secret is not recognised as one by those who hide them.
+                del self._tail[:-STDERR_TAIL_BYTES]
+                self._tail = self._tail.partition(b"\n")[2]
             self._on_stderr(chunk)
 
     def _log_stderr(self, chunk: bytes) -> None:

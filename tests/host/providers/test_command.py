@@ -277,6 +277,15 @@ async def test_closing_fails_open_calls_and_later_ones() -> None:
     await provider.aclose()
 
 
+async def test_the_end_of_stderr_that_is_told_begins_with_a_line() -> None:
+    program = "import sys; sys.stderr.write('x' * 5000 + '\\nlast words\\n'); sys.exit(3)"
+    provider = CommandProvider([sys.executable, "-S", "-E", "-c", program], options=AT_ONCE)
+    failure = await fails(provider, "hello")
+    await provider.aclose()
+    assert "its stderr ends: last words" in failure.message
+    assert "x" * 10 not in failure.message
+
+
 async def test_stderr_goes_to_the_log(provider: CommandProvider, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "lash.providers.command"):
         await fails(provider, "exit 1")
