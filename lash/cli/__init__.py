@@ -6,11 +6,16 @@ imported when it runs.
 
 from __future__ import annotations
 
+import sys
+
 __all__ = ["main"]
 
 
 def main() -> None:
     """The console script: carry out the command line and leave with its exit code."""
-    from lash.cli.command import run
-
+    try:
+        from lash.cli.command import run
+    except KeyboardInterrupt:
+        # Ctrl+C may come before anything is there that deals with it.
+        sys.exit(130)
     run()

@@ -24,6 +24,9 @@ Way = Literal["ask", "allow", "deny", "park"]
 SHOWN_LINES: Final = 40
 """Lines of arguments that are shown with a question; the editor has all of them."""
 
+LONGEST_LINE: Final = 1000
+"""Characters that are shown of one of these lines: a text of megabytes is one, and would hide what is asked."""
+
 ARGUMENTS: Final = 200
 """Characters of arguments that are shown with a question in a line."""
 
@@ -145,7 +148,7 @@ def described(pending: PendingApproval) -> list[str]:
     place = "" if pending.position is None else f", line {pending.position[0]}, column {pending.position[1]}"
     lines = [f"? {pending.tool} needs your approval{place}"]
     if pending.reason:
-        lines += [f"  {line}" for line in pending.reason.splitlines()]
+        lines += _bounded(pending.reason, "")
     return lines + _rows(pending.args)
 
 
@@ -156,11 +159,20 @@ def in_short(pending: PendingApproval) -> str:
 
 
 def _rows(args: Mapping[str, JsonValue]) -> list[str]:
-    rows = [f"  {line}" for line in json.dumps(args, ensure_ascii=False, indent=2).splitlines()]
-    if len(rows) > SHOWN_LINES:
-        more = len(rows) - SHOWN_LINES
-        rows = [*rows[:SHOWN_LINES], f"  ({more} more lines; e shows all in the editor)"]
-    return rows
+    return _bounded(json.dumps(args, ensure_ascii=False, indent=2), "; e shows all in the editor")
+
+
+def _bounded(text: str, way: str) -> list[str]:
+    """The lines of a text as they are shown; `way` is how to see what was left out."""
+    # Other separators of lines are for the screen to leave out: a text cannot begin a line that looks like ours.
+    lines = text.rstrip("\n").split("\n")
+    rows = [
+        f"  {line[:LONGEST_LINE]}"
+        + (f" ({len(line) - LONGEST_LINE:,} more characters{way})" if len(line) > LONGEST_LINE else "")
+        for line in lines[:SHOWN_LINES]
+    ]
+    more = len(lines) - SHOWN_LINES
+    return [*rows, f"  ({more} more lines{way})"] if more > 0 else rows
 
 
 async def read_line(descriptor: int) -> str | None:

@@ -262,10 +262,12 @@ class SessionBook:
         """Whether a session is `busy`, as a turn runs on it, `suspended`, as one waits for approvals, `interrupted`, as
         one can be resumed, or `idle`.
         """
+        unfinished = await self.unfinished(known.leaf)
         for session_id in dict.fromkeys((known.id, known.leaf)):
             path = self.stores.path_of(session_id)
             # Whoever holds a session has its file open, and an open file has a log beside it: most need no look inside.
-            if path.with_name(f"{path.name}-wal").exists():
+            # The log of one who was killed goes with the first look, though, and the session is held for longer.
+            if unfinished is not None or path.with_name(f"{path.name}-wal").exists():
                 store = await self.stores.find_store(session_id)
                 if store is None:
                     continue
@@ -273,7 +275,6 @@ class SessionBook:
                 await store.aclose()
                 if holder is not None:
                     return "busy"
-        unfinished = await self.unfinished(known.leaf)
         if unfinished is None:
             return "idle"
         return "suspended" if unfinished.approvals else "interrupted"

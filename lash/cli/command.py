@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -132,7 +132,11 @@ def show_session(session: str, turn: int | None, as_json: bool) -> None:
 @turn_options(resumes=True)
 @click.pass_context
 def resume_session(ctx: click.Context, session: str, prompt: str | None, **parameters: Any) -> None:
-    """Finish a session's interrupted turn, if it has one; then run one more on PROMPT, if it is given."""
+    """Finish a session's turn and run another one.
+
+    A suspended or interrupted turn is driven on first, then one more is run on PROMPT, if it is given. ID is an id, the
+    beginning of one (4 characters or more), a name, or `last`: the newest of this directory.
+    """
     from lash.cli.printing import resume_turn
 
     ctx.exit(resume_turn(TurnOptions.of({**parameters, "session": session}), prompt))
@@ -146,7 +150,11 @@ def resume_session(ctx: click.Context, session: str, prompt: str | None, **param
 @click.option("--name", metavar="TEXT", help="The new session's name; two words if none is given.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def fork_session(session: str, turn: str | None, name: str | None, as_json: bool) -> None:
-    """Make a new session from a turn of another one, variables included, and print its id."""
+    """Begin a new session from a turn.
+
+    It has the variables of then; its id is printed. ID is an id, the beginning of one (4 characters or more), a name,
+    or `last`: the newest of this directory.
+    """
     from lash.cli.sessions import fork
 
     fork(session, turn=turn, name=name, as_json=as_json)
@@ -255,9 +263,11 @@ def list_models(ctx: click.Context, pattern: str | None, check: bool, as_json: b
 
 def run() -> None:
     """Carry out the command line of this process, and leave with its exit code."""
-    from lash.cli.screen import tolerate_any_text
+    from lash.cli.screen import open_streams, tolerate_any_text
 
+    open_streams()
     tolerate_any_text()
+    out = sys.stdout
     try:
         code = lash.main(prog_name="lash", standalone_mode=False)
         sys.stdout.flush()
@@ -267,13 +277,22 @@ def run() -> None:
     except click.Abort:
         click.echo("lash: interrupted", err=True)
         code = 130
+    except SystemExit:
+        if sys.stdout is out:
+            raise
+        # So does click end, with another stream in its place, where the reader of our output has gone.
+        code = _unread(out)
     except BrokenPipeError:
-        # The reader of our output has gone; leave nothing for the interpreter to flush into it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        code = _unread(out)
     except Exception as error:
         code = _report(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _unread(out: TextIO) -> int:
+    """Leave nothing for the interpreter to flush into an output that nobody reads; the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+    return 0
 
 
 def _report(error: Exception) -> int:

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator, SchemaError
 
 from lash.cli.configuration.reading import Settings, read_settings
 from lash.cli.exits import CliError
+from lash.cli.home import Home
 from lash.cli.options import TurnOptions
 from lash.cli.tools import load_tools
 from lash.runtime.sansio.values import JsonValue
@@ -49,6 +50,9 @@ class Given:
 def enter(folder: Path | None) -> None:
     """Go where `--cwd` says. Raises CliError where that is impossible."""
     if folder is not None:
+        if os.environ.get("LASH_HOME"):
+            # A relative one is meant from where we were.
+            os.environ["LASH_HOME"] = str(Home.of(os.environ).folder.absolute())
         try:
             os.chdir(folder)
         except OSError as error:

@@ -29,9 +29,12 @@ class Home:
 
     @staticmethod
     def of(environment: Mapping[str, str]) -> Home:
-        """The home that the environment names."""
-        named = environment.get("LASH_HOME")
-        return Home(Path(named).expanduser() if named else Path.home() / ".lash")
+        """The home that the environment names. Raises CliError where that is below a home directory nobody knows."""
+        named = environment.get("LASH_HOME") or "~/.lash"
+        try:
+            return Home(Path(named).expanduser())
+        except RuntimeError as error:
+            raise CliError(f"it is not known where {named} is; set LASH_HOME to a folder") from error
 
     @property
     def journal_file(self) -> Path:
@@ -43,10 +46,20 @@ class Home:
         """Texts that sessions read lazily."""
         return self.folder / "contexts"
 
+    @property
+    def _sessions(self) -> Path:
+        return self.folder / "sessions"
+
+    @property
+    def _attachments(self) -> Path:
+        return self.folder / "attachments"
+
     def make(self) -> None:
-        """Make the folder, for its owner alone. Raises CliError where that is impossible."""
+        """Make the folder and those in it, for their owner alone. Raises CliError where that is impossible."""
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Who has made the folder may have left it open to others.
+            for folder in (self.folder, self._sessions, self._attachments, self.contexts):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not os.access(self.folder, os.W_OK | os.X_OK):
                 raise PermissionError(13, "Permission denied")
         except OSError as error:
@@ -57,12 +70,14 @@ class Home:
 
     def sessions(self) -> SqliteSessionStoreFactory:
         """The stored sessions."""
-        return SqliteSessionStoreFactory(self.folder / "sessions")
+        return SqliteSessionStoreFactory(self._sessions)
 
     def attachments(self) -> FileAttachmentStore:
         """The images of stored sessions."""
-        return FileAttachmentStore(self.folder / "attachments")
+        return FileAttachmentStore(self._attachments)
 
     def journal(self) -> JournalEffectHost:
-        """The effect host of durable turns."""
+        """The effect host of durable turns. Its file is made here, as others are not to read it."""
+        if not self.journal_file.exists():
+            self.journal_file.touch(mode=0o600)
         return JournalEffectHost(self.journal_file, clock=SystemClock(), ids=RandomIds())

@@ -96,10 +96,9 @@ class LiveView:
 
         try:
             yield say
+            self._in_line = False  # the answer ended the line; without one the next row does
         finally:
             with self._lock:
-                # The answer ended the line.
-                self._in_line = False
                 held, self._held = self._held or [], None
                 for show in held if self._detail != "quiet" else ():
                     show()

@@ -303,7 +303,7 @@ def write_options(command: click.Command, context: click.Context, formatter: cli
     """The options of a command as help shows them: what has no heading, then each heading with its own."""
     groups: dict[str, list[tuple[str, str]]] = {OTHER: [], MODEL: [], EXECUTION: [], FILES: [], SESSION: [], OUTPUT: []}
     for parameter in command.get_params(context):
-        record = parameter.get_help_record(context)
+        record = parameter.get_help_record(context) if isinstance(parameter, click.Option) else None
         if record is not None:
             groups[parameter.heading if isinstance(parameter, TurnOption) else OTHER].append(record)
     for heading, records in groups.items():

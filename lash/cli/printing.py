@@ -143,7 +143,7 @@ class _Run:
             self._view.note(f"warning: {warning}", whole=True)
         ticking = asyncio.create_task(self._tick())
         try:
-            with self._stopper.on_ctrl_c():
+            with self._stopper.on_signals():
                 if self._options.ephemeral:
                     with tempfile.TemporaryDirectory(prefix="lash-") as folder:
                         return await self._ephemeral(ContextStore(Path(folder)))
@@ -186,7 +186,7 @@ class _Run:
                 known = await book.make(
                     name=self._options.name, context=context, first=first, model=chosen.model, mode=mode
                 )
-            durable = self._options.is_durable or unfinished is not None
+            durable = self._stopper.resumable = self._options.is_durable or unfinished is not None
             if durable and unfinished is None:
                 own: dict[str, JsonValue] = {"options": {**self._options.kept(), "cwd": os.getcwd()}}
                 if context is not None:

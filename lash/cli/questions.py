@@ -36,7 +36,10 @@ PREFIX: Final = "ap:"
 
 SHORTEST_PREFIX: Final = 6
 
-NO_QUESTION: Final = "there is no such question; `lash approvals list` shows those that are open"
+NO_QUESTION: Final = (
+    "there is no such open question, and of one that is over the whole id is needed; `lash approvals list` shows those"
+    " that are open"
+)
 
 
 def suspended_told(waiting: Sequence[PendingApproval], session: str | None) -> list[str]:
@@ -124,7 +127,9 @@ def answer(text: str, given: Approve | Deny | Edit, *, resume: bool) -> int:
         ids = ", ".join(one.approval_id for one in still_open)
         click.echo(f"the turn waits for {len(still_open)} more: {ids}", err=True)
     elif state == "busy":
-        click.echo("the turn goes on in the process that runs it", err=True)
+        # A process that was killed holds its session for a while, and nothing tells it from one that runs.
+        way = "" if owner is None else f"; if that was killed, `lash sessions resume {owner.name} --wait 40` does it"
+        click.echo(f"the turn goes on in the process that runs it{way}", err=True)
     elif owner is None:
         click.echo(f"session {approval.session_id} is not kept here: drive its turn on where it is", err=True)
     elif not resume:
@@ -133,11 +138,14 @@ def answer(text: str, given: Approve | Deny | Edit, *, resume: bool) -> int:
         from lash.cli.options import TurnOptions
         from lash.cli.printing import resume_turn
 
+        hint = f"the answer is recorded; `lash sessions resume {owner.name}` drives the turn on"
         try:
-            return resume_turn(TurnOptions(session=owner.id), None)
+            code = resume_turn(TurnOptions(session=owner.id), None)
         except CliError as error:
-            hint = f"the answer is recorded; `lash sessions resume {owner.name}` drives the turn on"
             raise CliError(f"{error}\n{hint}", error.code) from error
+        if code == Exit.BUSY:
+            click.echo(hint, err=True)
+        return code
     return int(Exit.OK)
 
 

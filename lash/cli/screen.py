@@ -153,6 +153,20 @@ def _is_terminal(stream: TextIO) -> bool:
         return False
 
 
+def open_streams() -> None:
+    """Give a process that was started with closed standard streams empty ones.
+
+    Else the files that it opens would take their places, and what is said would be written into them.
+    """
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDONLY if mode == "r" else os.O_WRONLY)
+            if opened != descriptor:
+                os.dup2(opened, descriptor)
+                os.close(opened)
+            setattr(sys, name, os.fdopen(descriptor, mode, encoding="utf-8"))
+
+
 def tolerate_any_text() -> None:
     """Let both output streams take characters that they cannot show, rather than fail at the first."""
     for stream in (sys.stdout, sys.stderr):

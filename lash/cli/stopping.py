@@ -1,4 +1,4 @@
-"""Stopping a run: Ctrl+C, `--timeout`, a reader that has gone. The turn is asked to stop, and commits what it has."""
+"""Stopping a run: signals, `--timeout`, a reader that has gone. The turn is asked to stop, and commits what it has."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from lash import CancelToken
 from lash.cli.exits import CliError, Exit
@@ -15,13 +15,25 @@ from lash.cli.live import LiveView
 
 T = TypeVar("T")
 
+REASONS: Final = {
+    signal.SIGINT: "interrupted",
+    signal.SIGTERM: "terminated",
+    signal.SIGHUP: "the terminal was closed",
+}
+"""The signals that ask to stop, and what the turn is told."""
+
 
 class Stopper:
-    """Asks what runs to stop; `begun` is set once a turn has begun, so that there is something to commit."""
+    """Asks what runs to stop.
+
+    `begun` is set once a turn has begun, so that there is something to commit; `resumable` where its effects are
+    recorded, so that what ends the process leaves it to be driven on.
+    """
 
     def __init__(self, view: LiveView) -> None:
         self.token = CancelToken()
         self.begun = False
+        self.resumable = False
         self.timed_out = False
         self._view = view
         self._running: asyncio.Future[Any] | None = None
@@ -61,23 +73,35 @@ class Stopper:
                 timer.cancel()
 
     @contextmanager
-    def on_ctrl_c(self) -> Generator[None]:
-        """Have Ctrl+C ask to stop; a second one ends the process, whatever the loop is doing."""
+    def on_signals(self) -> Generator[None]:
+        """Have Ctrl+C ask to stop; a second one ends the process, whatever the loop is doing.
+
+        So do SIGTERM and SIGHUP (the terminal was closed), unless the turn can be resumed: then they end the process.
+        """
         loop = asyncio.get_running_loop()
 
-        def interrupted(*_: object) -> None:
+        def stopped(number: int, _: object) -> None:
+            if number != signal.SIGINT and self.resumable:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+                return
             self._interrupts += 1
             if self._interrupts > 1:
                 self._view.finish()
                 os._exit(Exit.CANCELLED)
-            loop.call_soon_threadsafe(self._cancel)
+            loop.call_soon_threadsafe(self._cancel, REASONS[signal.Signals(number)])
 
-        before = signal.signal(signal.SIGINT, interrupted)
+        # What whoever started us wants ignored (nohup) stays ignored.
+        before = {number: signal.getsignal(number) for number in REASONS}
+        taken = {number: how for number, how in before.items() if how is not signal.SIG_IGN or number == signal.SIGINT}
+        for number in taken:
+            signal.signal(number, stopped)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, how in taken.items():
+                signal.signal(number, how)
 
-    def _cancel(self) -> None:
+    def _cancel(self, reason: str) -> None:
         self._view.note("cancelling; Ctrl+C again ends at once")
-        self.stop("interrupted")
+        self.stop(reason)

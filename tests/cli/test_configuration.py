@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tomllib
 from pathlib import Path
@@ -67,16 +68,23 @@ def chosen(made: Settings, environment: dict[str, str] | None = None, **flags: A
     ("text", "told"),
     [
         ('\nmodle = "x"', ":2: unknown key `modle`; did you mean"),
-        ("provider = 3", ":1: `provider`: has to be a valid string"),
+        ("provider = 3", ":1: `provider`: has to be a text, in quotes"),
         ('mode = "chat"', ":1: `mode`: has to be 'rlm' or 'standard'"),
         ("max_turns = 0", ":1: `max_turns`: has to be greater than or equal to 1"),
-        ("max_turns = true", ":1: `max_turns`: has to be a valid integer"),
+        ("max_turns = true", ":1: `max_turns`: has to be a whole number"),
         ("[providers.x]", ":1: providers.x: `type` is missing"),
         ('[providers.x]\ntype = "a"\napi_key = { envv = "X" }', ":3: `providers.x.api_key`: a secret is a text, { env"),
         ('[models."v/m.1"]\ncontext = 5\ninput = 3', ':3: unknown key `models."v/m.1".input`; did you mean'),
         ('[models."v/m"]\noutput = 5', ':1: models."v/m": `context` is missing'),
         ("[files]\nallow_write = [3]", ":2: `files.allow_write`: has to be true, false, or a list of globs"),
-        ('[approvals]\ntools = ["a", 1]', ":2: `approvals.tools[1]`: has to be a valid string"),
+        ('[approvals]\ntools = ["a", 1]', ":2: `approvals.tools[1]`: has to be a text, in quotes"),
+        ("[approvals]\ntools = 'x'", ":2: `approvals.tools`: has to be a list"),
+        ("[approvals]\ntools = ['']", ":2: `approvals.tools[0]`: is empty"),
+        ("models = 3", ":1: `models`: has to be a table"),
+        (
+            '[providers.x]\ntype = "a"\napi_key = { file = "~nobody-of-this-name/k" }',
+            ":3: `providers.x.api_key`: '~nob",
+        ),
         ("[secrets]\nother = 'x'", ":2: unknown key `secrets.other`; there are tavily_api_key"),
         ("agent_models = {}", ":1: unknown key `agent_models`"),
         ("[ui]", ":1: unknown key `ui`"),
@@ -118,6 +126,19 @@ def test_a_file_that_is_no_toml_is_an_error(home: Path, content: bytes, told: st
 def test_a_file_that_cannot_be_read_is_an_error(home: Path) -> None:
     (home / "config.toml").mkdir()
     with pytest.raises(CliError, match="cannot be read: Is a directory"):
+        read_settings({"LASH_HOME": str(home)}, home.parent)
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(home: Path) -> None:
+    os.mkfifo(home / "config.toml")
+    with pytest.raises(ConfigurationError, match=r"config.toml: it is no regular file"):
+        read_settings({"LASH_HOME": str(home)}, home.parent)
+
+
+def test_a_file_without_end_is_not_read_to_its_end(home: Path) -> None:
+    with (home / "config.toml").open("wb") as file:
+        file.truncate(1 << 34)
+    with pytest.raises(ConfigurationError, match="it is larger than 1,048,576 bytes"):
         read_settings({"LASH_HOME": str(home)}, home.parent)
 
 

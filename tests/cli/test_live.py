@@ -268,3 +268,15 @@ async def test_a_terminal_without_unicode_is_written_to_in_ascii(monkeypatch: py
     await shown.emit(completed("fetch", 1), "tool:1")
     await shown.emit(TurnEvent.CodeBlockStarted("lashlang", "print 1"))
     assert shown.text == "+ fetch {} > 1\n| print 1\n"
+
+
+async def test_a_question_that_is_taken_back_leaves_a_line_of_its_own_to_what_follows(file: Shown) -> None:
+    def taken_back() -> None:
+        with file.view.question() as say:
+            say("run it? ")
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        taken_back()
+    file.view.warn("too late")
+    assert file.text == "run it? \ntoo late\n"

@@ -261,6 +261,15 @@ def test_a_killed_durable_turn_is_driven_on_without_repeating_anything(lash: Las
     assert lash("sessions", "list", "--json").json[0]["state"] == "idle"
 
 
+def test_a_killed_durable_turn_holds_its_session_however_often_it_is_looked_at(lash: Lash) -> None:
+    here = lash.folder / "here"
+    script = lash.script({"hang": True, "touch": str(here)})
+    with running(lash, "-p", "Go.", "--provider", script, "--durable", until=here):
+        pass
+    states = [lash("sessions", "list", "--json").json[0]["state"] for _ in range(3)]
+    assert states == ["busy"] * 3
+
+
 def test_a_killed_durable_turn_needs_none_of_its_options_again(lash: Lash) -> None:
     lash.write("work/tools.py", TOOLS)
     here = lash.folder / "here"
@@ -382,3 +391,9 @@ def test_json_of_a_session_is_whole(lash: Lash) -> None:
     assert (turn["asked"], turn["ended"], turn["answer"], turn["kept"]) == ("Go.", "submitted_value", 2, True)
     assert turn["steps"][0]["prints"] == ["[1]"]
     assert shown["tokens"]["input_tokens"] == 100
+
+
+def test_help_lists_no_arguments_among_the_options(lash: Lash) -> None:
+    text = lash("sessions", "resume", "--help").out
+    options = text.partition("Options:")[2].partition("Model:")[0]
+    assert [line.split()[0] for line in options.strip().splitlines()] == ["-h,"]

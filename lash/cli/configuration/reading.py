@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,9 @@ from lash.cli.naming import nearest
 
 NAME: Final = "config.toml"
 PROJECT: Final = Path(".lash", NAME)
+
+MOST_BYTES: Final = 1024 * 1024
+"""A file that is larger is no configuration; a project's may be anybody's."""
 
 S = TypeVar("S", bound=Section)
 
@@ -132,7 +136,7 @@ def same_file(one: Path, other: Path) -> bool:
 def _read(path: Path, model: type[S], problems: list[str], user_path: Path) -> tuple[ConfigFile | None, S | None]:
     """A file and what it says; neither where there is none. What is wrong with it is added to the problems."""
     try:
-        content = path.read_bytes()
+        content = _content(path)
         text = content.decode("utf-8")
     except (FileNotFoundError, NotADirectoryError):
         if not os.path.islink(path):
@@ -141,6 +145,9 @@ def _read(path: Path, model: type[S], problems: list[str], user_path: Path) -> t
         return None, None
     except OSError as error:
         problems.append(f"{path}: cannot be read: {error.strerror or error}")
+        return None, None
+    except _NoFile as error:
+        problems.append(f"{path}: {error}")
         return None, None
     except UnicodeDecodeError as error:
         problems.append(f"{path}: no UTF-8 text (byte {error.start})")
@@ -156,6 +163,21 @@ def _read(path: Path, model: type[S], problems: list[str], user_path: Path) -> t
     except ValidationError as error:
         problems += _problems(file, error, model, user_path)
         return file, None
+
+
+class _NoFile(Exception):
+    """What is there is nothing that is read as a configuration."""
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file. Raises OSError, and _NoFile for what might never end: pipes, devices, huge files."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise _NoFile("it is no regular file")
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise _NoFile(f"it is larger than {MOST_BYTES:,} bytes, which no configuration is")
+    return content
 
 
 # --- errors ------------------------------------------------------------------------------------------
@@ -187,6 +209,18 @@ def _place(loc: tuple[int | str, ...], data: Any) -> tuple[int | str, ...]:
     return tuple(place)
 
 
+WORDS: Final = {
+    "string_type": "has to be a text, in quotes",
+    "string_too_short": "is empty",
+    "int_type": "has to be a whole number",
+    "bool_type": "has to be true or false",
+    "list_type": "has to be a list",
+    "dict_type": "has to be a table",
+    "model_type": "has to be a table",
+}
+"""What is wrong with a value, in the words of TOML; of other faults pydantic says it well enough."""
+
+
 def _in_words(kind: str, said: str, place: tuple[int | str, ...], model: type[Section], user_path: Path) -> str:
     key = dotted(place)
     if kind == "missing":
@@ -199,7 +233,7 @@ def _in_words(kind: str, said: str, place: tuple[int | str, ...], model: type[Se
         like = nearest(str(place[-1]), known, 1)
         hint = f"did you mean `{like[0]}`?" if like else f"there are {', '.join(known)}"
         return f"unknown key `{key}`; {hint}"
-    text = said.removeprefix("Value error, ").replace("Input should be", "has to be")
+    text = WORDS.get(kind) or said.removeprefix("Value error, ").replace("Input should be", "has to be")
     return f"`{key}`: {text}"
 
 

@@ -5,6 +5,7 @@ There is no key that does nothing, so a file that is accepted is one whose every
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -23,7 +24,15 @@ def _secret(value: object) -> object:
         raise ValueError("is empty; leave the key out where there is no secret")
     if not isinstance(value, str) and not _points(value):
         raise ValueError(SECRET)
-    return value
+    match value:
+        case {"file": str(path)}:
+            try:
+                Path(path).expanduser()
+            except RuntimeError as error:
+                raise ValueError(f"{path!r} begins with a home directory that is not known") from error
+        case _:
+            pass
+    return cast("object", value)
 
 
 def _points(value: object) -> bool:
