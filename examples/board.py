@@ -4,8 +4,8 @@
 
 The application is its tools, `Board`; the mode says how a model uses them: by native tool calls in standard mode, by
 small programs in RLM mode. Both work on one board, each in a session of its own, and all of it stays in the folder.
-What cannot be undone needs a person's yes. With ANTHROPIC_API_KEY or OPENAI_API_KEY in the environment a live model
-answers (`--provider`, `--model` say which); without, a recorded one, which knows three questions.
+What cannot be undone needs a yes. With ANTHROPIC_API_KEY, OPENAI_API_KEY or GEMINI_API_KEY in the environment a
+live model answers (`--provider`, `--model` say which); without, a recorded one, which knows three questions.
 """
 
 from __future__ import annotations
@@ -24,10 +24,14 @@ from task_board.terminal import Terminal
 
 import lash
 from lash.persistence import FileAttachmentStore, SqliteSessionStoreFactory
-from lash.provider import AnthropicProvider, OpenAIProvider, ProviderHandle
+from lash.provider import AnthropicProvider, GoogleProvider, OpenAIProvider, ProviderHandle
 from lash.testing.scripted import ScriptedProvider
 
-PROVIDERS = {"anthropic": ("ANTHROPIC_API_KEY", AnthropicProvider), "openai": ("OPENAI_API_KEY", OpenAIProvider)}
+PROVIDERS = {
+    "anthropic": ("ANTHROPIC_API_KEY", AnthropicProvider),
+    "openai": ("OPENAI_API_KEY", OpenAIProvider),
+    "google": ("GEMINI_API_KEY", GoogleProvider),
+}
 State = Literal["open", "done"]
 
 
@@ -129,7 +133,8 @@ async def talk(options: argparse.Namespace) -> None:
             recording.hear(question, options.mode)
             result = await session.turn(question, sink=terminal)
             if not result.is_success():
-                terminal.say(f"The turn did not end well: {result.outcome}")
+                why = next((issue.message for issue in result.errors), str(result.outcome))
+                terminal.say(f"The turn did not end well: {why}")
             elif result.assistant_message() is None:
                 terminal.say(f"{result.submitted_value()}")
         terminal.say("")
