@@ -7,6 +7,7 @@ hop instead of one per statement, and a caller that is cancelled meanwhile canno
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar, cast
@@ -17,10 +18,12 @@ from lash.runtime.errors import StoreBackendError, StoreCorruption, UnsupportedR
 
 T = TypeVar("T")
 
+BUSY_S = 15
+"""How long a locked file is waited for."""
+
 PRAGMAS = (
-    "PRAGMA journal_mode=WAL",
     "PRAGMA foreign_keys=ON",
-    "PRAGMA busy_timeout=15000",
+    f"PRAGMA busy_timeout={BUSY_S * 1000}",
     "PRAGMA wal_autocheckpoint=1000",
     "PRAGMA cache_size=-2000",
 )
@@ -51,6 +54,7 @@ class Database(aiosqlite.Connection):
 
 
 def _prepare(connection: sqlite3.Connection, migrations: tuple[str, ...], synchronous: str, what: str) -> None:
+    _to_wal(connection)
     for pragma in (*PRAGMAS, f"PRAGMA synchronous={synchronous}"):
         connection.execute(pragma)
     connection.execute("BEGIN IMMEDIATE")
@@ -70,6 +74,19 @@ def _prepare(connection: sqlite3.Connection, migrations: tuple[str, ...], synchr
         except BaseException:
             connection.execute("ROLLBACK")
             raise
+
+
+def _to_wal(connection: sqlite3.Connection) -> None:
+    """Have the file write ahead. Where several open a new one together, SQLite calls it locked without waiting."""
+    until = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+        time.sleep(0.01)
 
 
 def _guarded(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], writes: bool) -> T:

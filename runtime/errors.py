@@ -180,7 +180,7 @@ class EffectReplayMismatch(EffectError):
     """A re-driven turn asks for something else than what is recorded under the same key."""
 
     def __init__(self, key: str, message: str = "the recorded effect is asked for with other contents") -> None:
-        hint = "are its model, prompts, tools, plugins and options those that it was recorded with?"
+        hint = "are its input, model, prompts, tools, plugins and options those that it was recorded with?"
         super().__init__(
             "effect_replay_mismatch", f"the turn is not the one that was recorded: {message} ({key}); {hint}"
         )

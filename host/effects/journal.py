@@ -128,7 +128,9 @@ class JournalEffectHost:
     ) -> None:
         """Note that a turn runs, with what is needed to run it again; see `TurnJournal`."""
         await self._write(
-            lambda connection, now: journal_turns.begin(connection, scope, head_revision, given, options, now)
+            lambda connection, now: journal_turns.begin(
+                connection, scope, head_revision, given, options, now, again=not self._strict
+            )
         )
 
     async def suspend_turn(self, scope: ExecutionScope, waiting: Sequence[str]) -> tuple[PendingApproval, ...] | None:

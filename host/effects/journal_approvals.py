@@ -11,14 +11,12 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
-import msgpack
-
-from lash.runtime.errors import StoreCorruption
+from lash.host.effects.journal_rows import readable
 from lash.runtime.sansio.activity import PendingApproval
 from lash.runtime.sansio.approvals import Answer, ApprovalRecord, ApprovalState, Question, RecordedAnswer
-from lash.runtime.sansio.packing import pack, unpack
-from lash.runtime.sansio.values import JsonValue, from_json, to_json
-from lash.runtime.seams.effects import ExecutionScope, Resolution
+from lash.runtime.sansio.packing import pack
+from lash.runtime.sansio.values import JsonValue, to_json
+from lash.runtime.seams.effects import CancelRequest, ExecutionScope, Resolution
 
 TABLE = """
     CREATE TABLE approvals(
@@ -121,7 +119,7 @@ def read(connection: sqlite3.Connection, approval_id: str) -> tuple[ApprovalReco
     *question, state, answer, answered_ms, answered_by, schema = row
     given: Answer | None = None if answer is None else _recorded(answer).answer
     record = ApprovalRecord(_approval(question), cast("ApprovalState", state), given, answered_by, answered_ms)
-    return record, cast("dict[str, JsonValue]", unpack(schema))
+    return record, readable(dict[str, JsonValue], schema, f"the schema of question {approval_id}")
 
 
 def answer(connection: sqlite3.Connection, name: str, given: RecordedAnswer, now_ms: int) -> bool:
@@ -150,17 +148,16 @@ def resolution(connection: sqlite3.Connection, key: str, now_ms: int) -> Resolut
     if state == "pending":
         return None if expires_ms is None or now_ms < expires_ms else Resolution("timeout")
     if state == "answered":
-        return Resolution("value", cast("JsonValue", unpack(given)))
+        return Resolution("value", to_json(_recorded(given)))
     if state == "expired":
         return Resolution("timeout")
-    return Resolution("withdrawn", None if cancel is None else cast("JsonValue", unpack(cancel)))
+    return Resolution(
+        "withdrawn", None if cancel is None else to_json(readable(CancelRequest, cancel, "a wish that a turn stops"))
+    )
 
 
 def _recorded(packed: bytes) -> RecordedAnswer:
-    try:
-        return from_json(RecordedAnswer, unpack(packed))
-    except (ValueError, msgpack.UnpackException) as error:
-        raise StoreCorruption(f"an answer in the journal cannot be read: {error}") from error
+    return readable(RecordedAnswer, packed, "an answer")
 
 
 def _approval(row: Sequence[Any]) -> PendingApproval:
@@ -172,10 +169,12 @@ def _approval(row: Sequence[Any]) -> PendingApproval:
         turn_id=turn,
         call_id=call,
         tool=tool,
-        args=cast("dict[str, JsonValue]", unpack(args)),
+        args=readable(dict[str, JsonValue], args, f"the arguments of question {approval_id}"),
         reason=reason,
         mutates=None if mutates is None else bool(mutates),
-        position=None if position is None else cast("tuple[int, int]", unpack(position, use_list=False)),
+        position=None
+        if position is None
+        else readable(tuple[int, int], position, f"the position of question {approval_id}"),
         round=number,
         requested_ms=requested,
         expires_ms=expires,

@@ -52,15 +52,15 @@ class Bell:
     async def _look(self) -> None:
         """Ring for all whenever another process has written. Where that cannot be seen, those who wait find out why."""
         seen: int | None = None
-        with contextlib.suppress(LashError):
-            while True:
-                # The first time it rings, too: who has looked before may have missed what was written meanwhile.
+        while True:
+            # The first time it rings, too: who has looked before may have missed what was written meanwhile.
+            version: int | None = None
+            with contextlib.suppress(LashError):
                 version = await self._version()
-                if version != seen:
-                    self.ring()
-                seen = version
-                await self._clock.sleep(POLL_S)
-        self.ring()
+            if version is None or version != seen:
+                self.ring()
+            seen = version
+            await self._clock.sleep(POLL_S)
 
     async def _stop(self) -> None:
         looking, self._looking = self._looking, None

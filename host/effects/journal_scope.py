@@ -14,14 +14,13 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Literal, TypeAlias, cast
 
-import msgpack
-
 from lash.host.effects import journal_approvals
 from lash.host.effects.journal_bell import Bell
+from lash.host.effects.journal_rows import readable, unpacked
 from lash.host.sqlite import Database
-from lash.runtime.errors import EffectError, EffectLeaseLost, EffectReplayMismatch, LashError, StoreCorruption
+from lash.runtime.errors import EffectError, EffectLeaseLost, EffectReplayMismatch, LashError
 from lash.runtime.sansio.approvals import Question, RecordedAnswer
-from lash.runtime.sansio.packing import pack, unpack
+from lash.runtime.sansio.packing import pack
 from lash.runtime.sansio.values import JsonValue, from_json, to_json
 from lash.runtime.seams.clock import Clock, IdSource
 from lash.runtime.seams.effects import (
@@ -336,12 +335,8 @@ class JournalController:
 
 
 def _json(packed: bytes) -> JsonValue:
-    return cast("JsonValue", unpack(packed))
+    return cast("JsonValue", unpacked(packed, "an event"))
 
 
 def _unpacked(packed: bytes, key: str) -> EffectOutcome:
-    try:
-        outcome = from_json(EffectOutcome, unpack(packed))
-    except (ValueError, msgpack.UnpackException) as error:
-        raise StoreCorruption(f"the journal's outcome of {key} cannot be read: {error}") from error
-    return replace(outcome, replayed=True)
+    return replace(readable(EffectOutcome, packed, f"the outcome of {key}"), replayed=True)

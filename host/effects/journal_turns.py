@@ -10,8 +10,9 @@ import sqlite3
 from typing import cast
 
 from lash.host.effects import journal_approvals
-from lash.runtime.sansio.packing import pack, unpack
-from lash.runtime.sansio.values import JsonValue, from_json, to_json
+from lash.host.effects.journal_rows import readable, unpacked
+from lash.runtime.sansio.packing import pack
+from lash.runtime.sansio.values import JsonValue, to_json
 from lash.runtime.seams.effects import CancelReceipt, CancelRequest, DurabilityTier, ExecutionScope, UnfinishedTurn
 
 TABLE = """
@@ -29,8 +30,16 @@ def begin(
     given: JsonValue,
     options: JsonValue,
     now_ms: int,
+    *,
+    again: bool,
 ) -> None:
-    """Note that a turn runs; one that is noted already runs again, as it was noted."""
+    """Note that a turn runs; one that is noted already and not over runs again, as it was noted.
+
+    One that is over without a commit (its input was refused, or nothing was queued) begins anew `again`, as given now;
+    otherwise its note stays as it is, for a recorded run that is only replayed.
+    """
+    if again:
+        connection.execute("DELETE FROM effect_scopes WHERE scope_id=? AND state='sealed'", (scope.id,))
     connection.execute(
         "INSERT INTO effect_scopes(scope_id, session_id, turn_id, state, head_revision, input, options, updated_ms) "
         "VALUES(?,?,?,'running',?,?,?,?) ON CONFLICT(scope_id) DO UPDATE SET state='running' WHERE state='suspended'",
@@ -75,8 +84,8 @@ def unfinished(connection: sqlite3.Connection, session_id: str, now_ms: int) -> 
     return UnfinishedTurn(
         turn_id,
         head,
-        cast("JsonValue", unpack(given)),
-        cast("JsonValue", unpack(options)),
+        cast("JsonValue", unpacked(given, f"the input of turn {turn_id}")),
+        cast("JsonValue", unpacked(options, f"the options of turn {turn_id}")),
         recorded,
         tuple(journal_approvals.pending(connection, now_ms, scope_id=scope_id)),
         _cancel(cancel),
@@ -134,4 +143,4 @@ def _delete(connection: sqlite3.Connection, scopes: list[str]) -> None:
 
 
 def _cancel(packed: bytes | None) -> CancelRequest | None:
-    return None if packed is None else from_json(CancelRequest, unpack(packed))
+    return None if packed is None else readable(CancelRequest, packed, "a wish that a turn stops")

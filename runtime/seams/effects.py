@@ -260,7 +260,7 @@ class TurnJournal(Protocol):
     async def begin_turn(
         self, scope: ExecutionScope, head_revision: int | None, given: JsonValue, options: JsonValue
     ) -> None:
-        """Note that a turn runs; one that is noted already runs again."""
+        """Note that a turn runs; one that is noted already and not over runs again, as it was noted."""
         ...
 
     async def suspend_turn(self, scope: ExecutionScope, waiting: Sequence[str]) -> tuple[PendingApproval, ...] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from lash.runtime.errors import EffectError, StoreCorruption
 from lash.runtime.sansio.values import JsonValue
 from lash.runtime.seams.effects import (
     AwaitEventKey,
@@ -55,15 +56,16 @@ class RecordedWish:
         self._left = recorded_effects
         self._wish = wish
         if recorded_effects == 0:
-            self._deliver()
+            self.deliver()
 
     def heard(self, replayed: bool) -> None:
         """Another recorded outcome is here, or an effect begins."""
         self._left -= 1
         if not replayed or self._left <= 0:
-            self._deliver()
+            self.deliver()
 
-    def _deliver(self) -> None:
+    def deliver(self) -> None:
+        """Have the turn stop."""
         self._token.cancel(self._wish.reason, request_id=self._wish.request_id, origin=self._wish.origin)
 
 
@@ -108,7 +110,18 @@ class Watched:
 
     async def execute(self, envelope: EffectEnvelope, local: LocalExecutor) -> EffectOutcome:
         """See `EffectController`."""
-        outcome = await self._inner.execute(envelope, _Announced(local, self._heard, self._wish))
+        announced = _Announced(local, self._heard, self._wish)
+        try:
+            outcome = await self._inner.execute(envelope, announced)
+        except (EffectError, StoreCorruption) as error:
+            if self._wish is None or error.retryable:
+                raise
+            # What is recorded cannot be gone through any further. The turn is to stop all the same: else nobody could
+            # ever end it, and its session would be lost with it.
+            self._wish.deliver()
+            if envelope.invocation.kind not in ROUND_A_TURN:
+                raise asyncio.CancelledError from error
+            outcome = await announced.run(envelope)
         if outcome.replayed:
             self._heard(True)
             if self._wish is not None:

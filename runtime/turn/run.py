@@ -111,6 +111,10 @@ class _Finished:
     messages: tuple[Message, ...] = ()
 
 
+class _NothingQueued(Exception):
+    """There is no input to be taken. Raised, so that it is not recorded: later there may be some."""
+
+
 class TurnRun:
     """One turn of a session, run once. `driving` says that it has begun: from then on a crash leaves it resumable."""
 
@@ -146,10 +150,11 @@ class TurnRun:
         scope = ExecutionScope("turn", session_id=parts.session_id, turn_id=request.turn_id)
         async with _controller(services.effects, request.effects, scope) as carrier:
             controller = Watched(carrier, lambda replayed: stream.after_effect(replayed=replayed), frame.wish)
-            start = await self._prepare(controller, queued, plugins, request, begin, offset)
-            heard, prepared = start.heard, start.prepared
-            if request.queued_only and not heard.input_ids:
+            try:
+                start = await self._prepare(controller, queued, plugins, request, begin, offset)
+            except _NothingQueued:
                 return None
+            heard, prepared = start.heard, start.prepared
             begun = begin(heard)
             trace.listen(stream)
             if prepared.abort is not None:
@@ -294,7 +299,7 @@ class TurnRun:
                 raise committed_already(request.turn_id)
             heard = await queued.take(None)
             if request.queued_only and not heard.input_ids:
-                return to_json(_Start(heard, Prepared()))
+                raise _NothingQueued
             return to_json(_Start(heard, await plugins.prepare(conversation(begin(heard)), self._frame.token)))
 
         inputs = recorded_inputs(request.plugin_inputs, controller.durability)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ import pytest
 
 import lash
 from lash import TurnOutcome, TurnStop
+from lash.durability import JournalEffectHost
+from lash.runtime.errors import EffectReplayMismatch
 from lash.runtime.seams.effects import DurabilityTier
 from lash.testing.activities import check_activities
 from lash.testing.scripted import ScriptExhausted
@@ -83,6 +87,24 @@ async def test_a_handle_that_has_not_heard_of_other_turns_resumes_what_another_p
         assert session.read_view().turn_index == 2
 
 
+async def test_a_turn_whose_first_input_was_refused_can_be_suspended_and_resumed(tmp_path: Path) -> None:
+    async with desk(tmp_path, program("submit (call pay { amount: 7 })?")) as core, core.session("s") as session:
+        assert isinstance((await session.turn(" ", turn_id=TURN_ID)).outcome, TurnOutcome.Stopped)
+        (asked,) = await suspended(session.turn("Go.", turn_id=TURN_ID, on_wait="park"))
+        await core.answer_approval(asked.approval_id, lash.Approve())
+        assert (await session.resume_turn()).submitted_value() == 70
+        assert said(session)[:1] == ["Go."]
+
+
+async def test_a_turn_that_found_nothing_queued_looks_again_under_the_same_id(tmp_path: Path) -> None:
+    async with desk(tmp_path, program("submit 5")) as core, core.session("s") as session:
+        assert await session.queued_turn(turn_id=TURN_ID) is None
+        await session.queue("Go.")
+        result = await session.queued_turn(turn_id=TURN_ID)
+        assert result is not None
+        assert result.submitted_value() == 5
+
+
 # --- cancelling ----------------------------------------------------------------------------------------
 
 
@@ -113,6 +135,26 @@ async def test_a_suspended_turn_that_is_cancelled_commits_what_it_did_on_the_nex
     assert Till(tmp_path).paid == []
     async with desk(tmp_path, program("submit 5")) as core, core.session("s") as session:
         assert (await session.turn("Next.")).submitted_value() == 5
+
+
+@pytest.mark.parametrize("recorded", ["", "llm_call", "prepare_turn"])
+async def test_a_turn_that_cannot_be_repeated_any_more_can_still_be_cancelled(tmp_path: Path, recorded: str) -> None:
+    await parked(tmp_path, PAY)
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as file, file:
+        changed = file.execute(
+            "UPDATE effect_replay SET envelope_hash='other' WHERE replay_key LIKE ?", (f"%:{recorded}:%",)
+        )
+        assert bool(changed.rowcount) == bool(recorded)
+        if not recorded:
+            file.execute("UPDATE effect_replay SET replay_key='gone' WHERE completion=1")
+    host = JournalEffectHost(tmp_path / "journal.db", order_timeout_s=0)
+    async with desk(tmp_path, program("submit 5"), effect_host=host) as core, core.session("s") as session:
+        with pytest.raises(EffectReplayMismatch):
+            await session.resume_turn()
+        await core.request_cancel("s", TURN_ID, "c-1", origin="ann", reason="enough")
+        assert (await session.resume_turn()).outcome == CANCELLED
+        assert (await session.turn("Next.")).submitted_value() == 5
+    assert Till(tmp_path).paid == []
 
 
 async def test_an_answered_turn_that_is_cancelled_before_it_is_resumed_runs_nothing(tmp_path: Path) -> None:

@@ -363,7 +363,7 @@ async def test_a_turn_whose_tool_is_not_there_is_resumed_when_it_is_back(tmp_pat
     (asked,) = await parked(tmp_path, PAY)
     async with desk(tmp_path, tools=[]) as core, core.session("s") as session:
         await core.answer_approval(asked.approval_id, lash.Approve())
-        with pytest.raises(lash.EffectError, match="are its model, prompts, tools, plugins and options") as gone:
+        with pytest.raises(lash.EffectError, match="are its input, model, prompts, tools, plugins and options") as gone:
             await session.resume_turn()
         assert gone.value.code == "effect_replay_mismatch"
     async with desk(tmp_path, END) as core, core.session("s") as session:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lash.host.effects import journal_turns
 from lash.host.effects.journal import JournalEffectHost
-from lash.runtime.errors import ApprovalError, StoreBackendError, UnsupportedRecordVersion
+from lash.host.sqlite import Database
+from lash.runtime.errors import ApprovalError, StoreBackendError, StoreCorruption, UnsupportedRecordVersion
 from lash.runtime.sansio.approvals import Approve, Deny, RecordedAnswer
 from lash.runtime.sansio.values import to_json
 from lash.runtime.seams.effects import ApprovalJournal, TurnJournal, WaitIdentity
@@ -120,6 +123,72 @@ async def test_a_journal_of_the_version_before_is_brought_up_to_date_with_its_un
     await put(host, asked())
     assert len(await host.pending_approvals()) == 1
     await host.aclose()
+
+
+@pytest.mark.parametrize("junk", [b"\xc1", b"", b"\x07"])
+@pytest.mark.parametrize("column", ["args", "answer", "input_schema", "position"])
+async def test_a_question_that_cannot_be_read_is_called_damaged(tmp_path: Path, column: str, junk: bytes) -> None:
+    host = journal(tmp_path)
+    await put(host, asked())
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as file, file:
+        file.execute(f"UPDATE approvals SET {column}=?", (junk,))
+    with pytest.raises(StoreCorruption, match="cannot be read"):
+        await host.answer_approval("ap:1", Approve())
+    await host.aclose()
+
+
+@pytest.mark.parametrize("junk", [b"\xc1", b"", b"\x07"])
+async def test_a_wish_that_cannot_be_read_is_called_damaged(tmp_path: Path, junk: bytes) -> None:
+    host = journal(tmp_path)
+    await host.begin_turn(SCOPE, None, "given", {})
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as file, file:
+        file.execute("UPDATE effect_scopes SET cancel=?", (junk,))
+    with pytest.raises(StoreCorruption, match="cannot be read"):
+        await host.cancel_requested(SCOPE)
+    await host.aclose()
+
+
+@pytest.mark.parametrize("column", ["input", "options"])
+async def test_a_turn_that_cannot_be_read_is_called_damaged(tmp_path: Path, column: str) -> None:
+    host = journal(tmp_path)
+    await host.begin_turn(SCOPE, None, "given", {})
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as file, file:
+        file.execute(f"UPDATE effect_scopes SET {column}=x'c1'")
+    with pytest.raises(StoreCorruption, match="cannot be read"):
+        await host.unfinished_turn("s")
+    await host.aclose()
+
+
+async def test_who_waits_hears_of_answers_again_when_the_file_could_not_be_looked_at_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock()
+    host, other = journal(tmp_path, clock), journal(tmp_path, clock)
+    await put(host, asked())
+    real, failed = Database.read, 0
+
+    async def failing(self: Database, work: Callable[[sqlite3.Connection], Any]) -> Any:
+        nonlocal failed
+        if failed == 0 and "_version" in work.__qualname__:
+            failed += 1
+            raise StoreBackendError("locked")
+        return await real(self, work)
+
+    async with host.scoped(SCOPE) as controller:
+        key = await controller.await_event_key(WaitIdentity(SCOPE, "ap:1"))
+        monkeypatch.setattr(Database, "read", failing)
+        waiting = asyncio.create_task(controller.await_event(key))
+        while not failed or not clock.slept:
+            await settle()
+        await other.answer_approval("ap:1", Approve())
+        for _ in range(4):
+            await clock.advance(0.4)
+            await asyncio.to_thread(lambda: None)
+            await settle()
+        assert waiting.done()
+        assert waiting.result().kind == "value"
+    await host.aclose()
+    await other.aclose()
 
 
 async def test_a_journal_of_a_later_version_is_refused(tmp_path: Path) -> None:
