@@ -8,10 +8,12 @@ from collections.abc import Generator
 import pytest
 from hypothesis import Phase, settings
 
-# A shell has its background jobs ignore Ctrl-C, and they hand that on to every process they start. Tests of
-# interruption need it, here and in their child processes.
+# A shell has its background jobs ignore Ctrl-C, nohup has them ignore a closed terminal, and both are handed on to every
+# process that is started. Tests of interruption need these signals, here and in their child processes.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 SHRINKING_SECONDS = 30
 """How long one failure is made smaller before it is reported as it is; Hypothesis would take five minutes."""
