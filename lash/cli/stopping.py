@@ -15,12 +15,14 @@ from lash.cli.live import LiveView
 
 T = TypeVar("T")
 
-REASONS: Final = {
+REASONS: Final[dict[int, str]] = {
     signal.SIGINT: "interrupted",
     signal.SIGTERM: "terminated",
-    signal.SIGHUP: "the terminal was closed",
 }
 """The signals that ask to stop, and what the turn is told."""
+
+if hasattr(signal, "SIGHUP"):  # which Windows lacks
+    REASONS[signal.SIGHUP] = "the terminal was closed"
 
 
 class Stopper:
@@ -89,7 +91,7 @@ class Stopper:
             if self._interrupts > 1:
                 self._view.finish()
                 os._exit(Exit.CANCELLED)
-            loop.call_soon_threadsafe(self._cancel, REASONS[signal.Signals(number)])
+            loop.call_soon_threadsafe(self._cancel, REASONS[number])
 
         # What whoever started us wants ignored (nohup) stays ignored.
         before = {number: signal.getsignal(number) for number in REASONS}
