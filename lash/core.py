@@ -433,7 +433,7 @@ class LashCore(Answering):
             await self._unmake(made)
             raise
         try:
-            await session.take_up(stored)
+            await session.stored.take_up(stored)
             await session.trace_opening(__version__)
         except BaseException:
             await session.aclose()

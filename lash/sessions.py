@@ -79,7 +79,7 @@ class LashSession:
     @property
     def policy(self) -> SessionPolicy:
         """The model that answers its turns, and how often."""
-        return self._session.policy
+        return self._session.stored.policy
 
     @property
     def running(self) -> bool:
@@ -334,16 +334,16 @@ class LashSession:
 
     def read_view(self) -> SessionReadView:
         """The session as it was committed last."""
-        return self._session.read_view()
+        return self._session.stored.read_view()
 
     async def get_historic_node(self, node_id: str) -> SessionNode | None:
         """A node of the session on any branch, also one that is not in memory; None where there is none."""
         self._check_open()
-        return await self._session.get_historic_node(node_id)
+        return await self._session.stored.get_historic_node(node_id)
 
     async def usage_report(self) -> SessionUsageReport:
         """What the session has used."""
-        return Ledger(self._session.read_view().usage).report()
+        return Ledger(self._session.stored.read_view().usage).report()
 
     async def park(self) -> ParkedSession:
         """Close the session and keep what it takes to open it again, which is next to nothing."""

@@ -109,18 +109,3 @@ class JournalledTurn:
                 continue
             if wish is not None:
                 token.cancel(wish.reason, request_id=wish.request_id, origin=wish.origin)
-
-
-def ways_out(session_id: str, turn: UnfinishedTurn) -> str:
-    """Why a session can do nothing else, and what to do about it."""
-    name = f"turn {turn.turn_id!r} of session {session_id!r}"
-    ending = f"core.request_cancel({session_id!r}, {turn.turn_id!r}, request_id) and then session.resume_turn()"
-    if turn.cancel is not None:
-        return f"{name} is to be cancelled: session.resume_turn() ends it"
-    if not turn.approvals:
-        return f"{name} was interrupted: drive it on with session.resume_turn(), or end it with {ending}"
-    asked = ", ".join(one.approval_id for one in turn.approvals)
-    return (
-        f"{name} waits for approvals ({asked}): answer them with core.answer_approval(...) and drive it on with "
-        f"session.resume_turn(), or end it with {ending}"
-    )
