@@ -13,9 +13,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from lash.runtime.errors import PluginError, TurnSuspended
 from lash.runtime.providers.handle import ProviderHandle
@@ -24,8 +23,6 @@ from lash.runtime.sansio.effects import (
     AnyEffect,
     AnyResponse,
     Effect,
-    ExecFailure,
-    PrintedImage,
     Response,
     SurfaceUpdate,
 )
@@ -33,7 +30,7 @@ from lash.runtime.sansio.llm import Block, LlmCallError, LlmRequest, LlmResponse
 from lash.runtime.sansio.machine import TurnMachine
 from lash.runtime.sansio.messages import SessionEventRecord
 from lash.runtime.sansio.outcome import TurnIssue, TurnOutcome, TurnStop
-from lash.runtime.sansio.tools import CompletedToolCall, PendingToolCall, ToolOutput, ToolSpec
+from lash.runtime.sansio.tools import CompletedToolCall
 from lash.runtime.sansio.values import JsonValue, from_json, to_json, whole_texts
 from lash.runtime.seams.attachments import AttachmentStore
 from lash.runtime.seams.clock import Clock
@@ -45,16 +42,14 @@ from lash.runtime.seams.effects import (
     EffectOutcome,
 )
 from lash.runtime.tools.cancel import CancelToken
-from lash.runtime.tools.definition import ToolManifest
 from lash.runtime.tools.dispatch import ToolDispatcher, ToolRequest
 from lash.runtime.tools.hooks import CallFrame
-from lash.runtime.tools.provider import Path
-from lash.runtime.tools.stillness import Stillness
 from lash.runtime.tools.waiting import discard
 from lash.runtime.turn.activities import ActivityStream
 from lash.runtime.turn.effects import Work, carry_out
 from lash.runtime.turn.mode import ModeSession, StreamHook, StreamPiece
 from lash.runtime.turn.model_call import ModelCallRun
+from lash.runtime.turn.program import ProgramPort, ProgramRun
 from lash.runtime.turn.queued import HeardInput, QueuedInputs
 from lash.runtime.turn.request_hash import request_hash
 from lash.runtime.turn.trace_turn import TurnTrace
@@ -252,7 +247,9 @@ class TurnDriver:
                 self.tool_calls.extend(results)
                 return Response.ToolResults(effect.id, results)
             case Effect.ExecCode():
-                return await self._run_code(effect)
+                self.ran_code = True
+                self._trace.at(effect.id, self._machine.mode_iteration)
+                return await self._program(effect.id).run(effect, self._machine.events, self.tool_calls)
             case Effect.Checkpoint():
                 return await self._checkpoint(effect)
             case _:
@@ -376,35 +373,11 @@ class TurnDriver:
                 for event in (event for piece in pieces for event in piece.events):
                     await self._emit(event)
 
-    async def _run_code(self, effect: Effect.ExecCode) -> AnyResponse:
-        self.ran_code = True
-        self._trace.at(effect.id, self._machine.mode_iteration)
-        row = f"code:{effect.id}"
-        await self._emit(TurnEvent.CodeBlockStarted(effect.language, effect.code), row)
-        shown: list[str] = []
-
-        async def emit(event: AnyTurnEvent, correlation_id: str | None = None) -> None:
-            if isinstance(event, TurnEvent.CodeOutput):
-                shown.append(event.text)
-            await self._emit(event, correlation_id)
-
-        port = _ExecPort(self, effect.id)
-        began = self._clock.monotonic()
-        with self._dispatcher.stillness.program():
-            result = await self._mode.exec_code(effect.code, row, port, emit, self._token, self._machine.events)
-        self._trace.step(self._mode.mode_id, effect.code, result)
-        self.tool_calls.extend(port.calls)
-        failed = result.message if isinstance(result, ExecFailure) else result.error
-        event = TurnEvent.CodeBlockCompleted(
-            effect.language,
-            "\n".join(shown),
-            failed,
-            failed is None,
-            round((self._clock.monotonic() - began) * 1000),
-            tuple(call.call_id for call in port.calls),
+    def _program(self, effect_id: int) -> ProgramRun:
+        port = ProgramPort(
+            self._frame(effect_id), self._dispatcher, self._stream, self._attachments, lambda: self._suspended
         )
-        await self._emit(event, row)
-        return Response.ExecResult(effect.id, result)
+        return ProgramRun(self._mode, self._dispatcher, port, self._emit, self._clock, self._token, self._trace)
 
     async def _checkpoint(self, effect: Effect.Checkpoint) -> AnyResponse:
         boundary = None if effect.kind == "overflow" else effect.kind
@@ -431,102 +404,6 @@ class TurnDriver:
         return Response.CheckpointDone(
             effect.id, (*said.messages, *queued.messages), said.transient_messages, said.rewritten, said.abort
         )
-
-    # --- calls of programs -------------------------------------------------------------------------
-
-    def callable_tools(self) -> Sequence[ToolSpec]:
-        """The tools that programs can call."""
-        return self._dispatcher.surface.specs
-
-    def tool(self, name: str) -> ToolManifest | None:
-        """The tool that a call of that name reaches now."""
-        found = self._dispatcher.resolve(name)
-        return None if found is None else found.manifest
-
-    async def call_from_program(
-        self,
-        effect_id: int,
-        ordinal: int,
-        name: str,
-        args: dict[str, JsonValue],
-        projections: Mapping[Path, Any],
-        position: tuple[int, int] | None,
-    ) -> CompletedToolCall:
-        """A tool call of a program; its id says where in the turn it stands, so that a re-driven turn repeats it."""
-        request = ToolRequest(PendingToolCall(self._call_id(ordinal), name, args), position, projections)
-        return await self._dispatcher.dispatch(request, self._frame(effect_id))
-
-    async def given_up(self, ordinal: int, name: str, args: dict[str, JsonValue]) -> CompletedToolCall:
-        """A call that its program does not wait for any more, shown as cancelled."""
-        call_id, output = self._call_id(ordinal), ToolOutput.Cancelled()
-        if self._suspended:  # it goes on when the turn does
-            return CompletedToolCall(call_id, name, args, output)
-        shown = [one.event for one in self._stream.activities]
-        started = any(isinstance(event, TurnEvent.ToolCallStarted) and event.call_id == call_id for event in shown)
-        if not started:
-            await self._emit(TurnEvent.ToolCallStarted(call_id, name, args), f"tool:{call_id}")
-        await self._emit(TurnEvent.ToolCallCompleted(call_id, name, args, output, 0), f"tool:{call_id}")
-        return CompletedToolCall(call_id, name, args, output)
-
-    def _call_id(self, ordinal: int) -> str:
-        return f"c:{self._turn_id}:{self._machine.mode_iteration}:{ordinal}"
-
-    @property
-    def stillness(self) -> Stillness:
-        """What of the turn runs and what waits."""
-        return self._dispatcher.stillness
-
-    async def printed_image(self, image_id: str) -> PrintedImage | None:
-        """What the attachment store knows of an image."""
-        known = await self._attachments.describe(image_id)
-        if known is None:
-            return None
-        return PrintedImage(known.id, known.media_type, known.label, known.width, known.height, known.byte_len)
-
-
-class _ExecPort:
-    """What one running program reaches."""
-
-    def __init__(self, driver: TurnDriver, effect_id: int) -> None:
-        self._driver = driver
-        self._effect_id = effect_id
-        self._done: dict[int, CompletedToolCall] = {}
-
-    @property
-    def calls(self) -> list[CompletedToolCall]:
-        return [self._done[ordinal] for ordinal in sorted(self._done)]
-
-    def specs(self) -> Sequence[ToolSpec]:
-        return self._driver.callable_tools()
-
-    def tool(self, name: str) -> ToolManifest | None:
-        return self._driver.tool(name)
-
-    async def call(
-        self,
-        ordinal: int,
-        name: str,
-        args: dict[str, JsonValue],
-        projections: Mapping[Path, Any],
-        position: tuple[int, int] | None,
-    ) -> CompletedToolCall:
-        done = await self._driver.call_from_program(self._effect_id, ordinal, name, args, projections, position)
-        self._done[ordinal] = done
-        return done
-
-    async def give_up(self, ordinal: int, name: str, args: dict[str, JsonValue]) -> CompletedToolCall:
-        done = await self._driver.given_up(ordinal, name, args)
-        self._done[ordinal] = done
-        return done
-
-    async def image(self, image_id: str) -> PrintedImage | None:
-        return await self._driver.printed_image(image_id)
-
-    def waits(self, requests: int | None) -> None:
-        self._driver.stillness.program_waits(requests)
-
-    def behind(self) -> contextlib.AbstractContextManager[None]:
-        return self._driver.stillness.behind()
 
 
 @dataclass(frozen=True, slots=True)
