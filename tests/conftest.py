@@ -8,8 +8,8 @@ from collections.abc import Generator
 import pytest
 from hypothesis import Phase, settings
 
-# A shell has its background jobs ignore Ctrl-C, nohup has them ignore a closed terminal, and both are handed on to every
-# process that is started. Tests of interruption need these signals, here and in their child processes.
+# A shell has its background jobs ignore Ctrl-C, nohup has them ignore a closed terminal, and every process that they
+# start ignores the same. Tests of interruption need these signals, here and in their child processes.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
